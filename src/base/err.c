@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int err_set(struct err *err, int code, const char *fmt, ...)
+{
+    if (code < 0)
+        code = -code;
+    if (err) {
+        char words[64];
+        const char *w = strerror_r(code, words, sizeof words);
+        va_list ap;
+        int n;
+
+        va_start(ap, fmt);
+        n = vsnprintf(err->text, sizeof err->text, fmt, ap);
+        va_end(ap);
+        err->code = code;
+        if (n > 0 && (size_t)n < sizeof err->text)
+            snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", w);
+    }
+    return -code;
+}
+
+int err_say(struct err *err, const char *fmt, ...)
+{
+    if (err) {
+        va_list ap;
+
+        va_start(ap, fmt);
+        vsnprintf(err->text, sizeof err->text, fmt, ap);
+        va_end(ap);
+        err->code = EINVAL;
+    }
+    return -EINVAL;
+}
+
+int err_wrap(struct err *err, int r, const char *fmt, ...)
+{
+    if (err) {
+        char was[sizeof err->text];
+        va_list ap;
+        int n;
+
+        memcpy(was, err->text, sizeof was);
+        va_start(ap, fmt);
+        n = vsnprintf(err->text, sizeof err->text, fmt, ap);
+        va_end(ap);
+        if (n > 0 && (size_t)n < sizeof err->text)
+            snprintf(err->text + n, sizeof err->text - (size_t)n, "%s%s", was[0] ? ": " : "", was);
+        if (!err->code)
+            err->code = r < 0 ? -r : r;
+    }
+    return r;
+}

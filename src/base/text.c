@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/text.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Wide enough for 25 digits times the largest unit. */
+__extension__ typedef unsigned __int128 text_wide;
+
+struct text_unit {
+    const char *word;
+    uint64_t factor;
+};
+
+/*
+ * digits[.digits][unit] times the unit's factor, in whole numbers all the way: a double would take 0.3 G for
+ * 299999999.99. what names the quantity, list the units, for the sentence.
+ */
+static int text_decimal(const char *text, const char *what, const struct text_unit *units,
+                        size_t n_units, const char *list, uint64_t *ret, struct err *err)
+{
+    text_wide value = 0, scale = 1;
+    const char *p = text, *start;
+    uint64_t factor = 0;
+    bool point = false;
+
+    if (!*text)
+        return err_say(err, "an empty %s", what);
+    if (*p == '-')
+        return err_say(err, "%s '%s' is negative", what, text);
+    for (start = p; (*p >= '0' && *p <= '9') || (*p == '.' && !point && p > start); p++) {
+        if (*p == '.') {
+            point = true;
+            continue;
+        }
+        if (p - start > 24)
+            return err_say(err, "%s '%.40s…' has too many digits", what, text);
+        value = value * 10 + (unsigned)(*p - '0');
+        if (point)
+            scale *= 10;
+    }
+    if (p == start)
+        return err_say(err, "%s '%s' does not begin with a digit", what, text);
+    if (p[-1] == '.')
+        return err_say(err, "%s '%s' has no digit after its point", what, text);
+    for (size_t i = 0; i < n_units; i++)
+        if (strcmp(p, units[i].word) == 0)
+            factor = units[i].factor;
+    if (!factor)
+        return err_say(err, "%s '%s': '%s' is not a unit (%s)", what, text, p, list);
+    if (value > ((text_wide)-1) / factor / 2 || value * factor / scale > INT64_MAX)
+        return err_say(err, "%s '%s' is too large", what, text);
+    if (value * factor % scale)
+        return err_say(err, "%s '%s' is finer than this quantity can be", what, text);
+    *ret = (uint64_t)(value * factor / scale);
+    return 0;
+}
+
+int text_count(const char *text, uint64_t min, uint64_t max, uint64_t *ret_count, struct err *err)
+{
+    static const struct text_unit units[] = {{"", 1}};
+    uint64_t n = 0;
+    int r = text_decimal(text, "number", units, 1, "only digits", &n, err);
+
+    if (r < 0)
+        return r;
+    if (strchr(text, '.'))
+        return err_say(err, "number '%s' is not a whole number", text);
+    if (n < min || n > max)
+        return err_say(err, "number '%s' is not between %llu and %llu", text,
+                       (unsigned long long)min, (unsigned long long)max);
+    *ret_count = n;
+    return 0;
+}
+
+int text_rate(const char *text, uint64_t *ret_bps, struct err *err)
+{
+    static const struct text_unit units[] = {
+        {"", 1},
+        {"bit", 1},
+        {"k", 1000},
+        {"K", 1000},
+        {"kbit", 1000},
+        {"M", 1000000},
+        {"Mbit", 1000000},
+        {"G", 1000000000},
+        {"Gbit", 1000000000},
+        {"T", 1000000000000},
+        {"Tbit", 1000000000000},
+    };
+
+    return text_decimal(text, "rate", units, sizeof units / sizeof *units,
+                        "bit/s with k, M, G or T", ret_bps, err);
+}
+
+int text_time(const char *text, uint64_t *ret_ns, struct err *err)
+{
+    static const struct text_unit units[] = {{"", 1000000000}, {"s", 1000000000},
+                                             {"ms", 1000000},  {"us", 1000},
+                                             {"ns", 1},        {"min", 60000000000}};
+
+    return text_decimal(text, "time", units, sizeof units / sizeof *units,
+                        "min, s, ms, us, ns; none is seconds", ret_ns, err);
+}
+
+int text_size(const char *text, uint64_t *ret_bytes, struct err *err)
+{
+    static const struct text_unit units[] = {
+        {"", 1},        {"B", 1},         {"K", 1 << 10}, {"k", 1 << 10},   {"KiB", 1 << 10},
+        {"M", 1 << 20}, {"MiB", 1 << 20}, {"G", 1 << 30}, {"GiB", 1 << 30},
+    };
+
+    return text_decimal(text, "size", units, sizeof units / sizeof *units,
+                        "bytes with K, M or G of 1024", ret_bytes, err);
+}
+
+int text_share(const char *text, double *ret_share, struct err *err)
+{
+    static const struct text_unit units[] = {{"", 1000000000}, {"%", 10000000}};
+    uint64_t billionths = 0;
+    int r =
+        text_decimal(text, "share", units, 2, "a share of 1, or a number with %", &billionths, err);
+
+    if (r < 0)
+        return r;
+    if (billionths > 1000000000)
+        return err_say(err, "share '%s' is more than 1 (100%%)", text);
+    *ret_share = (double)billionths / 1e9;
+    return 0;
+}
+
+int text_sizes(const char *text, uint32_t *ret_sizes, size_t max, struct err *err)
+{
+    uint32_t sizes[64];
+    size_t n = 0;
+    const char *p = text;
+
+    for (;;) {
+        size_t len = strcspn(p, ",");
+        char one[32];
+        uint64_t v = 0;
+        int r;
+
+        if (len >= sizeof one)
+            return err_say(err, "size '%.*s' is too long", (int)sizeof one, p);
+        memcpy(one, p, len);
+        one[len] = 0;
+        r = text_size(one, &v, err);
+        if (r < 0)
+            return err_wrap(err, r, "list '%s'", text);
+        if (v == 0)
+            return err_say(err, "list '%s': a size of 0 sends nothing", text);
+        if (v > UINT32_MAX)
+            return err_say(err, "list '%s': size '%s' is too large", text, one);
+        if (n == max || n == sizeof sizes / sizeof *sizes)
+            return err_say(err, "list '%s' has more than %zu sizes", text, max);
+        sizes[n++] = (uint32_t)v;
+        p += len;
+        if (!*p)
+            break;
+        p++;
+    }
+    memcpy(ret_sizes, sizes, n * sizeof *sizes);
+    return (int)n;
+}
+
+/* Three significant digits and the step of 1000 (or 1024) that fits. */
+static const char *text_show(double v, double step, const char *const *units, size_t n_units,
+                             const char *tail, char buf[TEXT_SHORT])
+{
+    size_t i = 0;
+    int digits;
+
+    for (; i + 1 < n_units && v >= step * 0.9995; i++)
+        v /= step;
+    digits = v >= 99.95 || v == 0 ? 0 : v >= 9.995 ? 1 : 2;
+    if (i == 0 && v == (double)(uint64_t)v)
+        digits = 0;
+    snprintf(buf, TEXT_SHORT, "%.*f %s%s", digits, v, units[i], tail);
+    digits = (int)strlen(buf);
+    if (digits && buf[digits - 1] == ' ')
+        buf[digits - 1] = 0;
+    return buf;
+}
+
+const char *text_show_rate(double bps, char buf[TEXT_SHORT])
+{
+    static const char *const units[] = {"", "k", "M", "G", "T"};
+
+    return text_show(bps, 1000, units, 5, "bit/s", buf);
+}
+
+const char *text_show_time(double ns, char buf[TEXT_SHORT])
+{
+    static const char *const units[] = {"ns", "us", "ms", "s"};
+
+    if (ns < 0) {
+        char positive[TEXT_SHORT];
+
+        snprintf(buf, TEXT_SHORT, "-%.*s", TEXT_SHORT - 2, text_show_time(-ns, positive));
+        return buf;
+    }
+    return text_show(ns, 1000, units, 4, "", buf);
+}
+
+const char *text_show_size(uint64_t bytes, char buf[TEXT_SHORT])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+
+    return text_show((double)bytes, 1024, units, 5, "", buf);
+}
+
+const char *text_show_count(double n, char buf[TEXT_SHORT])
+{
+    static const char *const units[] = {"", "k", "M", "G", "T"};
+
+    return text_show(n, 1000, units, 5, "", buf);
+}
+
+int text_endpoint(const char *text, struct endpoint_text *ret_endpoint, struct err *err)
+{
+    struct endpoint_text e = {.kind = ENDPOINT_LOCAL};
+    const char *arg = "";
+
+    if (strcmp(text, "local") == 0) {
+        *ret_endpoint = e;
+        return 0;
+    }
+    if (strncmp(text, "netns:", 6) == 0) {
+        e.kind = ENDPOINT_NETNS;
+        arg = text + 6;
+        if (strchr(arg, '/') || strcmp(arg, ".") == 0 || strcmp(arg, "..") == 0)
+            return err_say(err, "endpoint '%s': a namespace name has no '/'", text);
+    } else if (strncmp(text, "exec:", 5) == 0) {
+        e.kind = ENDPOINT_EXEC;
+        arg = text + 5;
+    } else {
+        return err_say(err, "endpoint '%s' is none of local, netns:NAME, exec:COMMAND", text);
+    }
+    if (!*arg)
+        return err_say(err, "endpoint '%s' names nothing after its colon", text);
+    if (!text_copy(e.arg, sizeof e.arg, arg))
+        return err_say(err, "endpoint '%.40s…' is longer than %zu characters", text,
+                       sizeof e.arg - 1);
+    *ret_endpoint = e;
+    return 0;
+}
+
+int text_address(const char *text, struct err *err)
+{
+    unsigned char addr[sizeof(struct in6_addr)];
+
+    if (inet_pton(AF_INET, text, addr) == 1)
+        return AF_INET;
+    if (inet_pton(AF_INET6, text, addr) == 1)
+        return AF_INET6;
+    return err_say(err, "'%s' is not an IPv4 or IPv6 address", text);
+}
+
+/* Edit distance, cut off: words longer than 31 are never near. */
+static unsigned text_distance(const char *a, const char *b)
+{
+    unsigned char row[32];
+    size_t n_a = strlen(a), n_b = strlen(b);
+
+    if (n_a > 31 || n_b > 31)
+        return UINT_MAX;
+    for (size_t j = 0; j <= n_b; j++)
+        row[j] = (unsigned char)j;
+    for (size_t i = 1; i <= n_a; i++) {
+        unsigned char diagonal = row[0];
+
+        row[0] = (unsigned char)i;
+        for (size_t j = 1; j <= n_b; j++) {
+            unsigned char up = row[j], best = (unsigned char)(diagonal + (a[i - 1] != b[j - 1]));
+
+            if (up + 1 < best)
+                best = (unsigned char)(up + 1);
+            if (row[j - 1] + 1 < best)
+                best = (unsigned char)(row[j - 1] + 1);
+            diagonal = up;
+            row[j] = best;
+        }
+    }
+    return row[n_b];
+}
+
+const char *text_nearest(const char *word, const char *const *words, size_t n_words)
+{
+    const char *best = NULL;
+    unsigned least = 3;
+
+    for (size_t i = 0; i < n_words; i++) {
+        unsigned d = text_distance(word, words[i]);
+
+        if (d < least) {
+            least = d;
+            best = words[i];
+        }
+    }
+    return best;
+}
+
+bool text_copy(char *ret, size_t size, const char *from)
+{
+    size_t n = strlen(from);
+    bool fits = n < size;
+
+    if (!fits)
+        n = size - 1;
+    memcpy(ret, from, n);
+    ret[n] = 0;
+    return fits;
+}

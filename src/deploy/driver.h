@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+#include "model/facts.h"
+#include "model/flow_spec.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * What makes and reaches endpoints. A driver is one row of hooks; the list of them is in driver.c.
+ *
+ * plan/ asks for resources one by one, in order: nodes, networks, router, external host, VMs. It writes each into the
+ * ledger before it calls create, and calls destroy in reverse order for every one that it called create for, also when
+ * create failed: destroy of something that is not there, or only half, is 0.
+ */
+enum resource_kind {
+    RESOURCE_NODE,
+    RESOURCE_NETWORK,
+    RESOURCE_ROUTER,
+    RESOURCE_EXTERNAL,
+    RESOURCE_VM,
+    RESOURCE_KIND_COUNT
+};
+/* "node", "network", "router", "external", "vm". */
+extern const char *const resource_kind_name[RESOURCE_KIND_COUNT];
+
+/* What is to be made. */
+struct resource {
+    enum resource_kind kind;
+    char name[32];
+    char node[32];    /* VM, router: the node it lives on; else "" */
+    char network[32]; /* VM: the tenant network it is on; else "" */
+};
+
+/* How it is reached once it is there. */
+struct placed {
+    char address[FLOW_ADDRESS_SIZE];    /* IPv4, own */
+    char address_v6[FLOW_ADDRESS_SIZE]; /* IPv6, own; "" none */
+    char floating[FLOW_ADDRESS_SIZE];   /* IPv4 that reaches it through NAT; "" none */
+    uint32_t mtu;
+};
+
+/* An agent that runs: talk over in and out, wait for pid. */
+struct spawned {
+    int in_fd;  /* owned by the caller: write lines here */
+    int out_fd; /* owned by the caller: read lines here */
+    pid_t pid;  /* a child of this process, to be waited for by spawned_end(); 0 none */
+};
+
+struct driver_state; /* each driver's own */
+
+struct driver {
+    const char *name;
+    const char *summary;
+
+    /* Can this driver work here? Touches nothing. errors: a sentence with the mend in it. */
+    int (*probe)(struct err *err);
+
+    /* Begin and end of a driver's work; close also removes whatever is still there. state is owned by the caller. */
+    int (*open)(const char *run_id, struct driver_state **ret_state, struct err *err);
+    void (*close)(struct driver_state *state);
+
+    /* Make one resource; it is usable when this returns 0. */
+    int (*create)(struct driver_state *state, const struct resource *resource,
+                  struct placed *ret_placed, struct err *err);
+    /* Remove one resource and wait until it is gone. */
+    int (*destroy)(struct driver_state *state, const struct resource *resource, struct err *err);
+
+    /* Start argv (a program that speaks over stdin and stdout) in a node, VM or external host; stderr goes to ours. */
+    int (*spawn)(struct driver_state *state, const char *name, char *const argv[],
+                 struct spawned *ret_spawned, struct err *err);
+
+    /* One line a resource for the ledger: all that a later cleanup needs to find it without this process. */
+    int (*describe)(struct driver_state *state, const struct resource *resource, char *ret_text,
+                    size_t size);
+    /* From the ledger of a run that broke: remove what text names. 0 when gone, also when it was gone already. */
+    int (*clean)(const char *text, struct err *err);
+};
+
+/* The driver of that name, or NULL. */
+const struct driver *driver_find(const char *name);
+/* The i-th driver, or NULL behind the last: for help and completion. Test drivers are not listed. */
+const struct driver *driver_at(unsigned i);
+
+extern const struct driver driver_lab;
+
+/*
+ * Start argv with both ends of a pipe pair: on this machine, in the namespace /run/netns/NAME, or by `sh -c COMMAND`.
+ * An exec: command is started as given, with argv's words quoted behind it.
+ *
+ * errors  -ENOENT no such namespace or program; -EPERM not allowed to enter
+ */
+int spawn_local(char *const argv[], struct spawned *ret_spawned, struct err *err);
+int spawn_netns(const char *name, char *const argv[], struct spawned *ret_spawned, struct err *err);
+int spawn_command(const char *command, char *const argv[], struct spawned *ret_spawned,
+                  struct err *err);
+
+/* Close the pipes, give the program up to grace_ns to end by itself, then SIGKILL; reap it. Takes a zeroed or ended one. */
+void spawned_end(struct spawned *spawned, uint64_t grace_ns);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * What is asked of one side of a session, and of each trial in it.
+ *
+ * A session is prepared once (sockets, tokens) and then started any number of times; each start is a trial with a rate
+ * and times of its own. A trial starts at a given monotonic time; its window is [start + warmup, start + warmup +
+ * duration); the sender goes on for tail_ns after it so that the receiver's window is loaded to its end.
+ *
+ * units   ns; bit/s of payload; bytes of payload
+ */
+enum flow_kind {
+    FLOW_TCP_STREAM,
+    FLOW_UDP_STREAM,
+    FLOW_ICMP_ECHO,
+    FLOW_TCP_RR,
+    FLOW_UDP_RR,
+    FLOW_KIND_COUNT
+};
+
+/* "tcp_stream" …; as on the wire and in JSON. */
+extern const char *const flow_kind_name[FLOW_KIND_COUNT];
+/* The kind of that name; -ENOENT. */
+int flow_kind_find(const char *name);
+
+enum flow_role {
+    FLOW_CLIENT,
+    FLOW_SERVER
+}; /* the client opens the connections, whichever way the data goes */
+
+/* Bits: which way payload goes. RR and echo are always forward. */
+enum flow_direction { FLOW_FORWARD = 1, FLOW_REVERSE = 2, FLOW_BOTH = 3 };
+
+enum {
+    FLOW_TOKEN_BYTES = 16,
+    FLOW_MAX_FLOWS = 256,
+    FLOW_UDP_HEADER = 32,      /* smallest datagram payload of a UDP stream or UDP RR */
+    FLOW_MAX_DATAGRAM = 65507, /* largest UDP payload over IPv4; IPv6 takes 65527 */
+    FLOW_MAX_WRITE = 16 << 20, /* largest TCP write */
+    FLOW_MAX_RR = 1 << 20,     /* largest TCP request or response */
+    FLOW_MAX_INTERVALS = 36000,
+    FLOW_CC_SIZE = 16,
+    FLOW_ADDRESS_SIZE = 64,
+    FLOW_PORT = 5001, /* first data port, VMTP's */
+    FLOW_PORT_LAST = 5031,
+};
+
+struct flow_spec {
+    enum flow_kind kind;
+    enum flow_role role;
+    enum flow_direction direction;
+    uint32_t n_flows;
+    uint32_t
+        payload_bytes; /* TCP: bytes a write; UDP: a datagram; ICMP: after the ICMP header; RR: request and response */
+    uint16_t port;      /* server: first port to try; client: where to connect; 0 any */
+    uint16_t port_last; /* server: last port to try */
+    char address
+        [FLOW_ADDRESS_SIZE]; /* client: literal to connect to; server: literal to bind, or "0.0.0.0", "::" */
+    char cc[FLOW_CC_SIZE]; /* TCP congestion control to set; "" leaves the machine's default */
+    uint64_t gap_ns;       /* ICMP: from one request to the next; 0 as soon as the answer is here */
+    uint64_t connect_ns;   /* how long opening and token exchange may take */
+    uint8_t token[FLOW_TOKEN_BYTES];
+};
+
+struct flow_trial {
+    uint32_t
+        number; /* 1 …; datagrams carry it, so that stragglers of one trial do not count in the next */
+    uint64_t start_ns; /* CLOCK_MONOTONIC of the machine that is told */
+    uint64_t warmup_ns;
+    uint64_t duration_ns;
+    uint64_t tail_ns;
+    uint64_t interval_ns; /* of the series; 0 none */
+    uint64_t rate_bps;    /* payload, each direction, all flows together; 0 as fast as it goes */
+    uint64_t count;       /* ICMP, RR: stop after so many; 0 by time */
+};
+
+/* A sentence for what cannot be, or 0. The same checks on both ends of the wire. */
+int flow_spec_check(const struct flow_spec *spec, struct err *err);
+int flow_trial_check(const struct flow_spec *spec, const struct flow_trial *trial, struct err *err);

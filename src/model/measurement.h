@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "model/facts.h"
+#include "model/flow_spec.h"
+#include "model/result.h"
+
+/*
+ * What a run found: scenarios, their measurements, the nodes they ran on. Filled by plan/, kept and shown by results/.
+ *
+ * owns    each *_done() frees what the struct holds; zeroed structs are empty
+ */
+enum limit {
+    LIMIT_UNKNOWN,
+    LIMIT_SENDER,
+    LIMIT_RECEIVER,
+    LIMIT_PATH,
+    LIMIT_REQUESTED_RATE,
+    LIMIT_COUNT_,
+};
+/* "unknown", "sender", "receiver", "path", "requested_rate". */
+extern const char *const limit_name[LIMIT_COUNT_];
+
+/* One probe of a rate search. */
+struct probe {
+    uint64_t rate_bps;  /* asked */
+    double offered_bps; /* what the sender managed */
+    double received_bps;
+    uint64_t sent;
+    uint64_t lost;
+    double loss_share;
+    double delay_growth_ns;
+    uint64_t duration_ns;
+    char verdict[12]; /* "under", "over", "spoiled", "sender" */
+};
+
+struct search {
+    double loss_target;
+    uint64_t duration_ns; /* the whole search, confirming trial included */
+    struct probe *probes; /* owned */
+    uint32_t n_probes;
+    bool confirmed; /* the last, full trial kept the target */
+};
+
+struct measurement {
+    enum flow_kind kind;
+    bool reverse; /* payload went from server to client */
+    uint32_t payload_bytes;
+    uint32_t n_flows;
+    uint64_t warmup_ns;
+    uint16_t port;              /* of the server; 0 when there is none */
+    struct metric_set headline; /* of the whole: at the receiver where it can be */
+    struct flow_result sender;
+    struct flow_result receiver;
+    enum limit limit;
+    char limit_reason[160];
+    char placement[12]; /* RR on one machine: "same" or "different" CPU; else "" */
+    char warning[200];  /* what a reader must know about this number; "" nothing */
+    bool searched;
+    struct search search;
+    char error[300]; /* the measurement failed; "" it did not */
+};
+
+enum scenario_status { SCENARIO_PASSED, SCENARIO_FAILED, SCENARIO_SKIPPED, SCENARIO_STATUS_COUNT };
+/* "passed", "failed", "skipped". */
+extern const char *const scenario_status_name[SCENARIO_STATUS_COUNT];
+
+/* One end of a scenario, for the record. */
+struct end_info {
+    char name[48];
+    char node[32];
+    char network[32];
+    char address[FLOW_ADDRESS_SIZE];  /* own address */
+    char floating[FLOW_ADDRESS_SIZE]; /* the address it is reached at through NAT; "" none */
+};
+
+struct scenario_result {
+    char id[8];
+    char name[64];
+    char protocol[8]; /* "tcp", "udp", "icmp" */
+    enum scenario_status status;
+    char reason[320]; /* why failed or skipped; "" when passed */
+    bool chosen;      /* false: left out by the user's own choice of scenarios */
+    struct end_info from, to;
+    struct measurement *measurements; /* owned */
+    uint32_t n_measurements;
+    uint32_t room; /* of measurements */
+};
+
+struct node_result {
+    char name[32];
+    struct facts facts;
+};
+
+enum { RUN_ID_SIZE = 32, RUN_MAX_NODES = 16, RUN_MAX_LEFT = 32 };
+
+struct run_result {
+    char id[RUN_ID_SIZE];
+    uint64_t started_wall_ns;
+    uint64_t ended_wall_ns; /* 0 while it runs, or when it was cut off */
+    char **command;         /* owned; masked */
+    uint32_t n_command;
+    char description[200];
+    char driver[16];
+    char error[400]; /* what ended the run early; "" nothing */
+    struct node_result nodes[RUN_MAX_NODES];
+    uint32_t n_nodes;
+    struct scenario_result *scenarios; /* owned */
+    uint32_t n_scenarios;
+    char left[RUN_MAX_LEFT][96]; /* what cleanup could not remove */
+    uint32_t n_left;
+    bool cleaned; /* cleanup has run */
+};
+
+void measurement_done(struct measurement *m);
+/* Room for one more, zeroed; NULL without memory. Valid until the next call. */
+struct measurement *scenario_result_add(struct scenario_result *scenario);
+void scenario_result_done(struct scenario_result *scenario);
+void run_result_done(struct run_result *run);
+
+struct run_summary {
+    uint32_t total, passed, failed, skipped;
+};
+struct run_summary run_result_summary(const struct run_result *run);

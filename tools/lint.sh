@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# lint.sh [CHECK…]: every check of the source, or those named; says at the end which found something.
+#
+#   format    clang-format 14
+#   size      files under 600 lines (functions under 70 are clang-tidy's)
+#   arrows    includes against src/arrows
+#   shell     shellcheck on scripts and bats files
+#   clang     a build with clang, warnings are errors; clang-tidy reads its list of files
+#   tidy      clang-tidy 14, one file a call (FILES="src/x.c …" for some only)
+#   cppcheck
+#   analyzer  a build with gcc -fanalyzer
+set -uo pipefail
+
+cd "$(dirname "$0")/.." || exit 1
+jobs=${JOBS:-$(nproc)}
+
+c_files() {
+    find src tests -name '*.c' -o -name '*.h' | LC_ALL=C sort
+}
+
+shell_files() {
+    {
+        echo tools/deps
+        echo .ci/run
+        find tools tests -name '*.sh' -o -name '*.bash' -o -name '*.bats'
+    } | LC_ALL=C sort
+}
+
+check_format() {
+    c_files | xargs -r -P "$jobs" -n 8 clang-format --dry-run -Werror
+}
+
+check_size() {
+    c_files | xargs -r wc -l | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines, over 600: is there a seam?"; bad = 1 } END { exit bad }'
+}
+
+check_arrows() {
+    tools/arrows.sh
+}
+
+check_shell() {
+    shell_files | xargs -r -P "$jobs" -n 4 shellcheck -x
+}
+
+check_clang() {
+    CC=clang-14 tools/build.sh build-lint -Dwerror=true -Dtests=enabled -Dagent=native
+}
+
+check_tidy() {
+    local talk
+    talk=$(check_clang 2>&1) || {
+        printf '%s\n' "$talk"
+        return 1
+    }
+    if [ -n "${FILES:-}" ]; then
+        tr ' ' '\n' <<<"$FILES"
+    else
+        # The list has paths as the compiler saw them, from the build directory.
+        jq -r '.[] | .directory + "/" + .file' build-lint/compile_commands.json | xargs -n 1 realpath --relative-to=. | LC_ALL=C sort -u
+    fi | xargs -r -P "$jobs" -n 1 tools/tidy-one.sh
+}
+
+check_cppcheck() {
+    mkdir -p build-lint/cppcheck
+    cppcheck --quiet --std=c11 --library=posix --enable=warning,performance,portability --inline-suppr \
+        --suppress=missingIncludeSystem --error-exitcode=1 -j "$jobs" --cppcheck-build-dir=build-lint/cppcheck \
+        -D_GNU_SOURCE '-DVNPERF_VERSION="0"' -I src src
+}
+
+check_analyzer() {
+    tools/build.sh build-analyzer -Dc_args=-fanalyzer -Dwerror=true -Dtests=disabled -Dagent=native
+}
+
+all=(format size arrows shell clang tidy cppcheck analyzer)
+[ $# -gt 0 ] || set -- "${all[@]}"
+bad=()
+for check; do
+    declare -F "check_$check" >/dev/null || {
+        echo "lint.sh: '$check' is none of: ${all[*]}" >&2
+        exit 2
+    }
+    start=$SECONDS
+    if "check_$check"; then
+        echo "lint: $check is clean ($((SECONDS - start)) s)"
+    else
+        echo "lint: $check found something ($((SECONDS - start)) s)"
+        bad+=("$check")
+    fi
+done
+if [ ${#bad[@]} -gt 0 ]; then
+    echo "lint: ${bad[*]} found something"
+    exit 1
+fi
+echo "lint: clean"

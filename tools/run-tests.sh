@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# run-tests.sh [DIR] [--suite NAME]… [--bats-list FILE]: every test of the build in DIR (build/ when not said).
+#
+#   --suite NAME      of meson's tests only those of this suite; may be said again
+#   --bats-list FILE  of the bats files only those that FILE names, one a line
+#
+# Last line: "N passed, N failed, N skipped", summed over meson's tests (each case of a unit counts) and bats. Exit 1 when one failed.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+source_dir=$PWD
+dir=build
+suites=()
+bats_list=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --suite)
+        suites+=(--suite "$2")
+        shift 2
+        ;;
+    --bats-list)
+        bats_list=$2
+        shift 2
+        ;;
+    -*)
+        echo "run-tests.sh: '$1' is not known" >&2
+        exit 2
+        ;;
+    *)
+        dir=$1
+        shift
+        ;;
+    esac
+done
+dir=$(cd "$dir" && pwd)
+export VNPERF_SOURCE=$source_dir VNPERF_BUILD=$dir
+VNPERF_SANITIZER=$(meson introspect --buildoptions "$dir" | jq -r '.[] | select(.name == "b_sanitize").value')
+export VNPERF_SANITIZER
+
+# A finding of a sanitizer fails the test that it is found in.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+wrap=()
+slow=1
+case $VNPERF_SANITIZER in
+none) ;;
+*thread*)
+    # gcc 12's ThreadSanitizer gives up on address layouts that vm.mmap_rnd_bits over 28 may bring.
+    if setarch -R true 2>/dev/null; then
+        wrap=(setarch -R)
+    fi
+    slow=4
+    ;;
+*) slow=4 ;;
+esac
+
+passed=0 failed=0 skipped=0
+
+# add P F S: one part's counts, said and summed.
+add() {
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+log=$dir/meson-logs/testlog.json
+rm -f "$log"
+r=0
+"${wrap[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier "$slow" "${suites[@]}" </dev/null || r=$?
+if [ -s "$log" ]; then
+    # shellcheck disable=SC2016 # $ is jq's
+    counts=$(jq -rs '
+        def count(f): map(select(f)) | length;
+        map(.result as $result
+            | (.stdout // "") | split("\n") | map(sub("^\\s+"; ""))
+            | {p: count(test("^ok\\b") and (test("# *skip"; "i") | not)),
+               s: count(test("^ok\\b") and test("# *skip"; "i")),
+               f: count(test("^not ok\\b"))}
+            | if $result == "OK" or $result == "EXPECTEDFAIL" then
+                  if .p + .s == 0 then .p = 1 else . end
+              elif $result == "SKIP" then
+                  if .s == 0 then .s = 1 else . end
+              elif .f == 0 then .f = 1
+              else . end)
+        | "\(map(.p) | add // 0) \(map(.f) | add // 0) \(map(.s) | add // 0)"' "$log")
+    read -r p f s <<<"$counts"
+    add "$p" "$f" "$s"
+    # meson keeps the words of a failed TAP test to itself.
+    jq -r 'select(.result != "OK" and .result != "SKIP" and .stdout)
+        | "", "\(.name):", (.stdout | split("\n")[] | select(test("^ok ") | not))' "$log"
+fi
+if [ "$r" != 0 ] && [ "$failed" = 0 ]; then
+    echo "meson test ended with $r, and no test says why" >&2
+    add 0 1 0
+fi
+
+if [ -n "$bats_list" ]; then
+    mapfile -t bats_files < <(sed 's/#.*//' "$bats_list" | awk 'NF { print $1 }')
+else
+    mapfile -t bats_files < <(find tests/cli tests/netns tests/live -name '*.bats' 2>/dev/null | LC_ALL=C sort)
+fi
+if [ ${#bats_files[@]} -gt 0 ]; then
+    log=$dir/meson-logs/bats.tap
+    r=0
+    # No test hangs the others: bats ends one that takes too long.
+    BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((180 * slow))} \
+        "${wrap[@]}" bats --formatter tap "${bats_files[@]}" </dev/null 2>&1 | tee "$log" || r=$?
+    p=$(grep -cE '^ok [0-9]' "$log" || true)
+    s=$(grep -cE '^ok [0-9].*# skip' "$log" || true)
+    f=$(grep -cE '^not ok [0-9]' "$log" || true)
+    if [ "$r" != 0 ] && [ "$f" = 0 ]; then
+        echo "bats ended with $r, and no test says why" >&2
+        f=1
+    fi
+    add $((p - s)) "$f" "$s"
+fi
+
+if [ $((passed + failed + skipped)) = 0 ]; then
+    echo "no test ran: that is no good news" >&2
+    add 0 1 0
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
