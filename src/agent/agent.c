@@ -12,7 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { AGENT_MAX_SESSIONS = 16, AGENT_LINE = LINE_MAX_BYTES, AGENT_END_S = 3 };
+enum {
+    AGENT_MAX_SESSIONS = 16,
+    AGENT_LINE = LINE_MAX_BYTES,
+    AGENT_STOP_S = 10, /* for a session's thread, which may be writing to a slow controller */
+    AGENT_END_S = 3,   /* for all of them when the controller has gone */
+};
 
 struct agent {
     struct channel channel;
@@ -29,12 +34,13 @@ void agent_ok(struct channel *channel, uint32_t id)
     channel_send(channel, &out, NULL, 0, NULL);
 }
 
-void agent_error(struct channel *channel, uint32_t id, int code, const struct err *err)
+void agent_tell(struct channel *channel, uint32_t id, const char *verb, int code,
+                const struct err *err)
 {
     char buf[2048];
     struct line_out out;
 
-    line_begin(&out, buf, sizeof buf, id, "error");
+    line_begin(&out, buf, sizeof buf, id, verb);
     message_put_error(&out, code, err->text);
     channel_send(channel, &out, NULL, 0, NULL);
 }
@@ -60,17 +66,29 @@ static struct session **agent_slot(struct agent *agent, uint32_t id)
     return NULL;
 }
 
-static struct session **agent_free_slot(struct agent *agent)
+/* Whatever its thread hangs on, this comes back in time or the process ends. */
+static void agent_drop(struct session **slot)
 {
+    alarm(AGENT_STOP_S);
+    session_free(*slot);
+    alarm(0);
+    *slot = NULL;
+}
+
+/* Room for a session of that id; one that has ended by itself makes room. */
+static int agent_room(struct agent *agent, uint32_t id, struct session ***ret_slot, struct err *err)
+{
+    struct session **same = agent_slot(agent, id);
+
+    if (same && !session_ended(*same))
+        return err_set(err, EEXIST, "there is a session %u already", id);
     for (unsigned i = 0; i < AGENT_MAX_SESSIONS; i++) {
-        if (agent->sessions[i] && session_ended(agent->sessions[i])) {
-            session_free(agent->sessions[i]);
-            agent->sessions[i] = NULL;
-        }
-        if (!agent->sessions[i])
-            return &agent->sessions[i];
+        if (agent->sessions[i] && session_ended(agent->sessions[i]))
+            agent_drop(&agent->sessions[i]);
+        if (!agent->sessions[i] && !*ret_slot)
+            *ret_slot = &agent->sessions[i];
     }
-    return NULL;
+    return *ret_slot ? 0 : err_set(err, EBUSY, "there are %d sessions already", AGENT_MAX_SESSIONS);
 }
 
 /* The session that "session=" names. */
@@ -109,18 +127,13 @@ static int agent_do_clock(struct agent *agent, const struct line *line, struct e
 
 static int agent_do_prepare(struct agent *agent, const struct line *line, struct err *err)
 {
-    struct session **slot;
+    struct session **slot = NULL;
     struct flow_spec spec;
     int r = message_get_spec(line, &spec, err);
 
-    if (r < 0)
-        return r;
-    if (agent_slot(agent, line->id))
-        return err_say(err, "there is a session %u already", line->id);
-    slot = agent_free_slot(agent);
-    if (!slot)
-        return err_set(err, EBUSY, "there are %d sessions already", AGENT_MAX_SESSIONS);
-    return session_new(&agent->channel, line->id, &spec, slot, err);
+    if (r >= 0)
+        r = agent_room(agent, line->id, &slot, err);
+    return r < 0 ? r : session_new(&agent->channel, line->id, &spec, slot, err);
 }
 
 static int agent_do_start(struct agent *agent, const struct line *line, struct err *err)
@@ -142,8 +155,7 @@ static int agent_do_stop(struct agent *agent, const struct line *line, struct er
 
     if (r < 0)
         return r;
-    session_free(*slot);
-    *slot = NULL;
+    agent_drop(slot);
     agent_ok(&agent->channel, line->id);
     return 0;
 }
@@ -160,6 +172,8 @@ static int agent_do_quit(struct agent *agent, const struct line *line, struct er
 {
     (void)err;
     agent->quit = true;
+    for (unsigned i = 0; i < AGENT_MAX_SESSIONS; i++)
+        agent_drop(&agent->sessions[i]);
     agent_ok(&agent->channel, line->id);
     return 0;
 }
@@ -173,21 +187,29 @@ static const struct {
     {"quit", agent_do_quit},
 };
 
-static void agent_dispatch(struct agent *agent, const struct line *line)
+static int agent_call(struct agent *agent, const struct message *message, struct err *err)
+{
+    const struct line *line = &message->line;
+
+    for (unsigned i = 0; i < sizeof agent_verbs / sizeof *agent_verbs; i++) {
+        if (!line_is(line, agent_verbs[i].verb))
+            continue;
+        if (message->n_blob)
+            return err_say(err, "%s takes no blob", line->verb);
+        if (line->id == 0 && !line_is(line, "beat"))
+            return err_say(err, "%s has id 0: a request's id is 1 or more", line->verb);
+        return agent_verbs[i].call(agent, line, err);
+    }
+    return err_say(err, "verb '%.40s' is unknown", line->verb);
+}
+
+static void agent_dispatch(struct agent *agent, const struct message *message)
 {
     struct err err = {0};
-    int r = -EINVAL;
-    unsigned i;
+    int r = agent_call(agent, message, &err);
 
-    for (i = 0; i < sizeof agent_verbs / sizeof *agent_verbs; i++)
-        if (line_is(line, agent_verbs[i].verb))
-            break;
-    if (i < sizeof agent_verbs / sizeof *agent_verbs)
-        r = agent_verbs[i].call(agent, line, &err);
-    else
-        err_say(&err, "verb '%.40s' is unknown", line->verb);
     if (r < 0)
-        agent_error(&agent->channel, line->id, r, &err);
+        agent_tell(&agent->channel, message->line.id, "error", r, &err);
 }
 
 /* All messages that have come. Negative when the pipe cannot be read any further. */
@@ -201,9 +223,9 @@ static int agent_messages(struct agent *agent, struct err *err)
         if (r == 0 || agent->quit)
             return 0;
         if (r > 0) {
-            agent_dispatch(agent, &message.line);
+            agent_dispatch(agent, &message);
         } else {
-            agent_error(&agent->channel, 0, r, &line_err);
+            agent_tell(&agent->channel, 0, "error", r, &line_err);
             if (r != -EBADMSG) {
                 *err = line_err;
                 return r;
@@ -212,35 +234,36 @@ static int agent_messages(struct agent *agent, struct err *err)
     }
 }
 
+static int agent_beat(struct agent *agent, struct err *err)
+{
+    char buf[64];
+    struct line_out out;
+
+    line_begin(&out, buf, sizeof buf, 0, "beat");
+    return channel_send(&agent->channel, &out, NULL, 0, err);
+}
+
 static int agent_loop(struct agent *agent, struct err *err)
 {
     const uint64_t beat_ns = (uint64_t)MESSAGE_BEAT_S * CLOCK_S,
                    orphan_ns = (uint64_t)MESSAGE_ORPHAN_S * CLOCK_S;
+    int r = 0;
 
-    while (!agent->quit) {
+    while (!agent->quit && r >= 0) {
         struct pollfd pfd = {.fd = agent->channel.in_fd, .events = POLLIN};
-        struct line_out out;
-        char buf[64];
-        int r;
+        int n = poll(&pfd, 1, clock_ms_until(agent->channel.last_sent_ns + beat_ns));
 
-        if (poll(&pfd, 1, clock_ms_until(agent->channel.last_sent_ns + beat_ns)) > 0) {
+        if (n > 0) {
             r = channel_fill(&agent->channel, err);
-            if (r < 0)
-                return r;
-            r = agent_messages(agent, err);
-            if (r < 0)
-                return r;
+            if (r > 0)
+                r = agent_messages(agent, err);
+        } else if (n == 0 && clock_mono_ns() > agent->channel.last_read_ns + orphan_ns) {
+            r = err_set(err, ETIMEDOUT, "the controller was silent for %d s", MESSAGE_ORPHAN_S);
         }
-        if (clock_mono_ns() >= agent->channel.last_sent_ns + beat_ns) {
-            line_begin(&out, buf, sizeof buf, 0, "beat");
-            r = channel_send(&agent->channel, &out, NULL, 0, err);
-            if (r < 0)
-                return r;
-        }
-        if (clock_mono_ns() > agent->channel.last_read_ns + orphan_ns)
-            return err_set(err, ETIMEDOUT, "the controller was silent for %d s", MESSAGE_ORPHAN_S);
+        if (r >= 0 && !agent->quit && clock_mono_ns() >= agent->channel.last_sent_ns + beat_ns)
+            r = agent_beat(agent, err);
     }
-    return 0;
+    return r;
 }
 
 int agent_serve(int in_fd, int out_fd)
@@ -259,8 +282,9 @@ int agent_serve(int in_fd, int out_fd)
     alarm(AGENT_END_S);
     for (unsigned i = 0; i < AGENT_MAX_SESSIONS; i++)
         session_free(agent.sessions[i]);
+    alarm(0);
     channel_done(&agent.channel);
-    if (r < 0 && r != -EPIPE) {
+    if (r < 0 && r != -EPIPE && r != -ECONNRESET) {
         fprintf(stderr, "vnperf-agent: %s\n", err.text);
         return 1;
     }

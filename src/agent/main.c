@@ -11,6 +11,13 @@ int main(int argc, char **argv)
         printf("vnperf-agent %s\n", VNPERF_VERSION);
         return 0;
     }
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        printf("usage: vnperf-agent [--version | --help]\n"
+               "Sends and receives test traffic for vnperf, which speaks to it over stdin and "
+               "stdout;\n"
+               "see vnperf-agent(1).\n");
+        return 0;
+    }
     if (argc > 1) {
         fprintf(stderr, "vnperf-agent: takes no arguments: it speaks lines over stdin and stdout, "
                         "see vnperf-agent(1)\n");

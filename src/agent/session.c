@@ -14,7 +14,13 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-enum { SESSION_IDLE_S = 120, SESSION_LINE = 8192 };
+enum {
+    SESSION_IDLE_S = 120, /* from one trial to the next */
+    SESSION_LATE_S = 1,   /* a start may have been due so long ago, */
+    SESSION_AHEAD_S = 60, /* or be so far ahead */
+    SESSION_LINE = 8192,
+    SESSION_STACK_BYTES = 512 * 1024,
+};
 
 struct session {
     struct channel *channel; /* lent by the agent */
@@ -25,11 +31,12 @@ struct session {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool waiting; /* a trial is to be run, or runs */
-    bool stopped;
-    uint32_t trial_id; /* the request that started it */
+    bool waiting; /* under lock: a trial is to be run, or runs */
+    bool stopped; /* under lock */
+    uint32_t
+        trial_id; /* the request that started it; set before waiting, and left alone while it is */
     struct flow_trial trial;
-    atomic_bool ended;
+    atomic_bool ended; /* set under lock: no trial will be taken any more */
 };
 
 static const char *const session_part_name[FLOW_PART_COUNT] = {"sent", "received"};
@@ -70,6 +77,7 @@ static void session_run_trial(struct session *s)
 {
     struct flow_result results[FLOW_PART_COUNT] = {0};
     bool has[FLOW_PART_COUNT] = {0};
+    const uint32_t id = s->trial_id;
     struct err err = {0};
     int r = engine_run(s->engine, &s->trial, session_interval, s, results, has, &err);
 
@@ -84,10 +92,14 @@ static void session_run_trial(struct session *s)
         }
         flow_result_done(&results[part]);
     }
+    /* Before the answer, which the controller may follow at once with the next start. */
+    pthread_mutex_lock(&s->lock);
+    s->waiting = false;
+    pthread_mutex_unlock(&s->lock);
     if (r < 0)
-        agent_error(s->channel, s->trial_id, r, &err);
+        agent_tell(s->channel, id, "error", r, &err);
     else
-        agent_ok(s->channel, s->trial_id);
+        agent_ok(s->channel, id);
 }
 
 /* The next trial to run: 1; 0 the session is to end; -ETIMEDOUT nobody asked for one. */
@@ -106,60 +118,63 @@ static int session_next(struct session *s)
     return r;
 }
 
-static void session_failed(struct session *s, int r, const struct err *err)
+/* Take the peer's flows and run trials: 0 it was stopped, negative it cannot go on. */
+static int session_serve(struct session *s, struct err *err)
 {
-    char buf[1024];
+    char buf[64];
     struct line_out out;
+    int r = engine_accept(s->engine, err);
 
-    line_begin(&out, buf, sizeof buf, s->id, "failed");
-    message_put_error(&out, r, err->text);
-    channel_send(s->channel, &out, NULL, 0, NULL);
-}
-
-static void session_serve(struct session *s)
-{
-    struct err err = {0};
-    char buf[128];
-    struct line_out out;
-    int r = engine_accept(s->engine, &err);
-
-    if (r < 0) {
-        session_failed(s, r, &err);
-        return;
-    }
+    if (r < 0)
+        return r;
     line_begin(&out, buf, sizeof buf, s->id, "ready");
     channel_send(s->channel, &out, NULL, 0, NULL);
-    while ((r = session_next(s)) > 0) {
+    while ((r = session_next(s)) > 0)
         session_run_trial(s);
-        pthread_mutex_lock(&s->lock);
-        s->waiting = false;
-        pthread_mutex_unlock(&s->lock);
-    }
-    if (r < 0) {
-        err_say(&err, "no test was started for %d s", SESSION_IDLE_S);
-        session_failed(s, r, &err);
-    }
+    if (r < 0)
+        err_say(err, "no test was started for %d s", SESSION_IDLE_S);
+    return r;
+}
+
+/* No trial will be taken any more: whoever waits for an answer gets one. verb is for the session itself. */
+static void session_end(struct session *s, const char *verb, int r, struct err *err)
+{
+    bool waiting, stopped;
+
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&s->ended, true);
+    waiting = s->waiting;
+    stopped = s->stopped;
+    pthread_mutex_unlock(&s->lock);
+    if (r == 0)
+        r = err_set(err, ECANCELED, "session %u was stopped", s->id);
+    if (waiting)
+        agent_tell(s->channel, s->trial_id, "error", r, err);
+    /* Who stopped it hears of the end by the answer to that. */
+    if (!stopped || strcmp(verb, "failed") != 0)
+        agent_tell(s->channel, s->id, verb, r, err);
 }
 
 static void *session_thread(void *arg)
 {
     struct session *s = arg;
     struct err err = {0};
-    char buf[128];
+    const char *verb = "error";
+    char buf[64];
     struct line_out out;
     int r = engine_open(&s->spec, s->stop_fd, &s->engine, &err);
 
-    if (r < 0) {
-        agent_error(s->channel, s->id, r, &err);
-    } else {
+    if (r >= 0) {
+        verb = "failed";
         line_begin(&out, buf, sizeof buf, s->id, "ok");
         line_put_u64(&out, "port", engine_port(s->engine));
         channel_send(s->channel, &out, NULL, 0, NULL);
-        session_serve(s);
+        r = session_serve(s, &err);
     }
+    /* First, so that the ports are free again when the end is heard of. */
     engine_close(s->engine);
     s->engine = NULL;
-    atomic_store(&s->ended, true);
+    session_end(s, verb, r, &err);
     return NULL;
 }
 
@@ -188,7 +203,7 @@ int session_new(struct channel *channel, uint32_t id, const struct flow_spec *sp
     pthread_cond_init(&s->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, 512 * 1024);
+    pthread_attr_setstacksize(&attr, SESSION_STACK_BYTES);
     r = pthread_create(&s->thread, &attr, session_thread, s);
     pthread_attr_destroy(&attr);
     if (r != 0) {
@@ -206,17 +221,32 @@ uint32_t session_id(const struct session *session) { return session->id; }
 
 bool session_ended(const struct session *session) { return atomic_load(&session->ended); }
 
+/* A start long ago or far away is a clock's mistake, not a wish. */
+static int session_check_start(const struct flow_trial *trial, struct err *err)
+{
+    const uint64_t now = clock_mono_ns();
+
+    if (trial->start_ns + (uint64_t)SESSION_LATE_S * CLOCK_S < now)
+        return err_say(err, "the start was due %llu ms ago",
+                       (unsigned long long)(now - trial->start_ns) / CLOCK_MS);
+    if (trial->start_ns > now + (uint64_t)SESSION_AHEAD_S * CLOCK_S)
+        return err_say(err, "the start is more than %d s ahead", SESSION_AHEAD_S);
+    return 0;
+}
+
 int session_start(struct session *session, uint32_t id, const struct flow_trial *trial,
                   struct err *err)
 {
     int r = flow_trial_check(&session->spec, trial, err);
 
+    if (r >= 0)
+        r = session_check_start(trial, err);
     if (r < 0)
         return r;
-    if (session_ended(session))
-        return err_set(err, EPIPE, "session %u has ended", session->id);
     pthread_mutex_lock(&session->lock);
-    if (session->waiting) {
+    if (session_ended(session) || session->stopped) {
+        r = err_set(err, EPIPE, "session %u has ended", session->id);
+    } else if (session->waiting) {
         r = err_set(err, EBUSY, "session %u runs a test already", session->id);
     } else {
         session->waiting = true;

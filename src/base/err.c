@@ -38,19 +38,29 @@ int err_say(struct err *err, const char *fmt, ...)
     return -EINVAL;
 }
 
+/* What fits of a tail. */
+static void err_add(struct err *err, const char *tail)
+{
+    size_t n = strlen(err->text);
+
+    while (*tail && n + 1 < sizeof err->text)
+        err->text[n++] = *tail++;
+    err->text[n] = 0;
+}
+
 int err_wrap(struct err *err, int r, const char *fmt, ...)
 {
     if (err) {
         char was[sizeof err->text];
         va_list ap;
-        int n;
 
         memcpy(was, err->text, sizeof was);
         va_start(ap, fmt);
-        n = vsnprintf(err->text, sizeof err->text, fmt, ap);
+        vsnprintf(err->text, sizeof err->text, fmt, ap);
         va_end(ap);
-        if (n > 0 && (size_t)n < sizeof err->text)
-            snprintf(err->text + n, sizeof err->text - (size_t)n, "%s%s", was[0] ? ": " : "", was);
+        if (was[0])
+            err_add(err, ": ");
+        err_add(err, was);
         if (!err->code)
             err->code = r < 0 ? -r : r;
     }

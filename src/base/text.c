@@ -178,7 +178,8 @@ static const char *text_show(double v, double step, const char *const *units, si
     for (; i + 1 < n_units && v >= step * 0.9995; i++)
         v /= step;
     digits = v >= 99.95 || v == 0 ? 0 : v >= 9.995 ? 1 : 2;
-    if (i == 0 && v == (double)(uint64_t)v)
+    /* Whole is shown whole where the number was counted: 64 KiB, 7 ns; but 1.00 Gbit/s was measured. */
+    if ((i == 0 || step == 1024) && v >= 0 && v < 1e6 && v == (double)(uint64_t)v)
         digits = 0;
     snprintf(buf, TEXT_SHORT, "%.*f %s%s", digits, v, units[i], tail);
     digits = (int)strlen(buf);

@@ -47,7 +47,8 @@ struct placed {
 struct spawned {
     int in_fd;  /* owned by the caller: write lines here */
     int out_fd; /* owned by the caller: read lines here */
-    pid_t pid;  /* a child of this process, to be waited for by spawned_end(); 0 none */
+    pid_t
+        pid; /* a child of this process in a session of its own, to be waited for by spawned_end(); 0 none */
 };
 
 struct driver_state; /* each driver's own */
@@ -59,8 +60,13 @@ struct driver {
     /* Can this driver work here? Touches nothing. errors: a sentence with the mend in it. */
     int (*probe)(struct err *err);
 
-    /* Begin and end of a driver's work; close also removes whatever is still there. state is owned by the caller. */
-    int (*open)(const char *run_id, struct driver_state **ret_state, struct err *err);
+    /*
+     * Begin and end of a driver's work; close also removes whatever is still there. state is owned by the caller.
+     * ledger_path (copied; NULL none) is the run's ledger: a driver of which nothing can outlive this process removes
+     * the file itself when this process dies first.
+     */
+    int (*open)(const char *run_id, const char *ledger_path, struct driver_state **ret_state,
+                struct err *err);
     void (*close)(struct driver_state *state);
 
     /* Make one resource; it is usable when this returns 0. */
@@ -76,7 +82,10 @@ struct driver {
     /* One line a resource for the ledger: all that a later cleanup needs to find it without this process. */
     int (*describe)(struct driver_state *state, const struct resource *resource, char *ret_text,
                     size_t size);
-    /* From the ledger of a run that broke: remove what text names. 0 when gone, also when it was gone already. */
+    /*
+     * From the ledger of a run that broke: remove what text names and wait until it is gone. 0 when it was gone already,
+     * 1 when it had to be removed. Text that this driver never wrote is -EINVAL.
+     */
     int (*clean)(const char *text, struct err *err);
 };
 
@@ -89,7 +98,8 @@ extern const struct driver driver_lab;
 
 /*
  * Start argv with both ends of a pipe pair: on this machine, in the namespace /run/netns/NAME, or by `sh -c COMMAND`.
- * An exec: command is started as given, with argv's words quoted behind it.
+ * An exec: command is started as given, with argv's words quoted behind it. The program has no file of ours but 0, 1, 2
+ * and is killed when the calling thread ends: start it from a thread that outlives it.
  *
  * errors  -ENOENT no such namespace or program; -EPERM not allowed to enter
  */
@@ -98,5 +108,8 @@ int spawn_netns(const char *name, char *const argv[], struct spawned *ret_spawne
 int spawn_command(const char *command, char *const argv[], struct spawned *ret_spawned,
                   struct err *err);
 
-/* Close the pipes, give the program up to grace_ns to end by itself, then SIGKILL; reap it. Takes a zeroed or ended one. */
+/*
+ * Close the pipes, give the program up to grace_ns to end by itself, then SIGKILL it and its process group; reap it.
+ * Takes a zeroed or ended one. Comes before the driver's close().
+ */
 void spawned_end(struct spawned *spawned, uint64_t grace_ns);

@@ -16,6 +16,9 @@ void kernel_facts(struct facts *facts);
 /* the interface that carries the default route, else the first that is up: name, driver, MTU, speed, offloads, MAC */
 void nic_facts(struct facts *facts);
 
+/* addresses and addresses_v6: "ADDRESS/PREFIX" of every interface that is up, blanks between; no loopback, no link-local */
+void address_facts(struct facts *facts);
+
 /* All of the above. */
 void host_facts(struct facts *facts);
 

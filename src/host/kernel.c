@@ -64,4 +64,5 @@ void host_facts(struct facts *facts)
     kernel_facts(facts);
     cpu_facts(facts);
     nic_facts(facts);
+    address_facts(facts);
 }

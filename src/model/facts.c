@@ -8,7 +8,7 @@
 static struct fact *facts_slot(struct facts *facts, const char *key)
 {
     for (unsigned i = 0; i < facts->n_facts; i++)
-        if (strcmp(facts->fact[i].key, key) == 0)
+        if (strncmp(facts->fact[i].key, key, FACT_KEY_SIZE - 1) == 0)
             return &facts->fact[i];
     return facts->n_facts < FACTS_MAX ? &facts->fact[facts->n_facts++] : NULL;
 }
@@ -40,7 +40,7 @@ void facts_put_number(struct facts *facts, const char *key, uint64_t value)
 const char *facts_get(const struct facts *facts, const char *key)
 {
     for (unsigned i = 0; i < facts->n_facts; i++)
-        if (strcmp(facts->fact[i].key, key) == 0)
+        if (strncmp(facts->fact[i].key, key, FACT_KEY_SIZE - 1) == 0)
             return facts->fact[i].value;
     return NULL;
 }

@@ -13,6 +13,14 @@ const struct metric_info metric_table[METRIC_COUNT_] = {
 #undef METRIC
 };
 
+/* To the nearest whole number there is; a double may be far outside of them. */
+static uint64_t metric_whole(double real)
+{
+    if (!(real > 0))
+        return 0;
+    return real < 0x1p64 ? (uint64_t)real : UINT64_MAX;
+}
+
 void metric_put(struct metric_set *set, enum metric m, uint64_t count)
 {
     set->has[m] = true;
@@ -30,7 +38,7 @@ void metric_put_real(struct metric_set *set, enum metric m, double real)
     if (metric_table[m].real)
         set->value[m].real = real;
     else
-        set->value[m].count = real > 0 ? (uint64_t)(real + 0.5) : 0;
+        set->value[m].count = metric_whole(real + 0.5);
 }
 
 void metric_add(struct metric_set *set, enum metric m, uint64_t count)
@@ -45,7 +53,7 @@ uint64_t metric_get(const struct metric_set *set, enum metric m)
 {
     if (!set->has[m])
         return 0;
-    return metric_table[m].real ? (uint64_t)set->value[m].real : set->value[m].count;
+    return metric_table[m].real ? metric_whole(set->value[m].real) : set->value[m].count;
 }
 
 double metric_get_real(const struct metric_set *set, enum metric m)

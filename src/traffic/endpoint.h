@@ -5,6 +5,7 @@
 #include "traffic/tally.h"
 
 #include <netinet/in.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
@@ -33,13 +34,14 @@ struct engine {
     struct flow_spec spec; /* the client's address and port are filled in by then */
     const struct endpoint_ops *ops;
     int stop_fd;   /* lent by the caller of engine_open */
-    int listen_fd; /* owned; server; -1 none */
+    int listen_fd; /* owned; server, until all flows are there; -1 none */
     uint16_t port;
     struct flow *flows; /* owned */
     uint32_t n_flows;
     uint64_t refused; /* connections and datagrams that did not prove the token */
     uint32_t tag;     /* derived from the token: what every datagram of the session carries */
-    atomic_bool stop; /* workers look at it at least every 100 ms */
+    atomic_bool stop; /* workers look at it at least every 100 ms; set by the engine, or when a worker fails */
+    int done_fd;      /* owned; eventfd: each worker adds 1 when it is done */
 };
 
 struct worker {
@@ -53,13 +55,18 @@ struct worker {
     uint64_t cpu_system_ns;
     uint32_t cpu;  /* last CPU it ran on */
     int error;     /* positive errno of the worker as a whole; 0 none */
-    char what[96]; /* words for error: what it was doing */
+    char what[96]; /* words for error, or for the error of a flow: what went wrong */
     pthread_t thread;
+    uint64_t ended_ns;       /* when its body returned */
+    uint64_t user_before_ns; /* worker.c's own: CPU time at the window's begin */
+    uint64_t system_before_ns;
+    bool window_begun, window_ended;
 };
 
 struct endpoint_ops {
     enum flow_kind kind;
-    bool want_rtt; /* flows on which this side sends get a histogram */
+    bool want_rtt;        /* flows on which this side sends get a histogram */
+    bool thread_per_flow; /* a worker never gets more than one flow; else there are at most as many as CPUs */
 
     /*
      * Client: fill engine->flows[] with connected sockets that have proved the token. Server: listen_fd and port.
@@ -102,9 +109,16 @@ static inline uint64_t trial_end(const struct flow_trial *t)
 
 enum { ENDPOINT_STALL_S = 3 }; /* nothing moved for so long: the peer has vanished */
 
-/* worker.c: CPU time of this thread between the window's edges; each worker calls both, first and last flow event. */
+/*
+ * worker.c: CPU time of this thread between the window's edges; each worker calls both, first and last flow event. Only
+ * the first call of each counts, and the end is taken by itself when the worker's body returns before it.
+ */
 void worker_window_begin(struct worker *worker);
 void worker_window_end(struct worker *worker);
+/* Sleep until a time, in steps that see engine->stop. False: it is set. */
+bool worker_sleep_until(const struct worker *worker, uint64_t mono_ns);
+/* A flow has failed: its error, and the words for it (kept from the first). */
+void worker_fail(struct worker *worker, struct flow *flow, int error, const char *what);
 
 /* token.c: the first bytes of every connection, and the first datagram of every UDP flow. */
 enum { TOKEN_HELLO_BYTES = 32 };
@@ -123,8 +137,10 @@ void token_write_welcome(const struct flow_spec *spec, uint32_t flow_index,
                          uint8_t ret_bytes[TOKEN_WELCOME_BYTES]);
 bool token_is_welcome(const struct flow_spec *spec, uint32_t flow_index,
                       const uint8_t bytes[TOKEN_WELCOME_BYTES]);
-/* What every datagram of the session carries. */
+/* What every datagram of the session carries, in network order as its first 4 bytes. A hello never begins with it. */
 uint32_t token_tag(const struct flow_spec *spec);
+/* SipHash-2-4 with 64 bits of output, of which all of the above is made; source: Aumasson and Bernstein, 2012. */
+uint64_t token_siphash(const uint8_t key[FLOW_TOKEN_BYTES], const uint8_t *bytes, size_t n);
 
 /* socket.c: what all protocols do with sockets. */
 union socket_address {
@@ -134,12 +150,19 @@ union socket_address {
 };
 int socket_address(const char *text, uint16_t port, union socket_address *ret_address,
                    socklen_t *ret_len, struct err *err);
-/* A bound socket on the first free port of spec->port … spec->port_last (0: any); type is SOCK_STREAM or SOCK_DGRAM. */
+/*
+ * A bound socket on the first free port of spec->port … spec->port_last (0: any); type is SOCK_STREAM or SOCK_DGRAM.
+ * Nobody else has the port. A stream socket listens already, with spec->cc.
+ */
 int socket_bind_range(const struct flow_spec *spec, int type, uint16_t *ret_port, struct err *err);
 /* Largest buffer that is allowed: SO_*BUFFORCE, else SO_*BUF. Returns what is in force, bytes. */
 int socket_receive_buffer(int fd, int bytes);
 int socket_send_buffer(int fd, int bytes);
 /* Datagrams the kernel dropped at this socket so far (SK_MEMINFO_DROPS), or -errno. */
 int64_t socket_drops(int fd);
+/* How long a blocking call may wait on it before it gives -EAGAIN; 0 for ever. */
+int socket_timeouts(int fd, unsigned ms);
+/* A congestion control for a TCP socket; "" leaves the default. The sentence of a failure lists what there is. */
+int socket_set_cc(int fd, const char *cc, struct err *err);
 /* Path MTU of a connected socket, or -errno. */
 int socket_path_mtu(int fd);

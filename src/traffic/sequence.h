@@ -5,12 +5,13 @@
 #include <stdint.h>
 
 /*
- * Loss, duplication and reordering from sequence numbers 0, 1, 2 … as they arrive, in constant memory.
+ * Loss, duplication and reordering from sequence numbers 0, 1, 2 … as they arrive, in constant
+ * memory.
  *
- * A bitmap remembers the newest 65536 numbers. Within it everything is exact. A number that is older than the bitmap
- * could be a late original or a late copy: it is counted as received and reordered, never as duplicated, and the loss
- * run that it was part of has been counted by then. Copies count as duplicated only, not as reordered: order is that of
- * first arrivals.
+ * A bitmap remembers the newest 65536 numbers. Within it everything is exact. A number that is
+ * older than the bitmap could be a late original or a late copy: it is counted as received and
+ * reordered, never as duplicated, and the loss run that it was part of has been counted by then.
+ * Copies count as duplicated only, not as reordered: order is that of first arrivals.
  *
  * owns    nothing: the bitmap (8 KiB) is inside; a zeroed struct is ready; builds without a libc
  * source  reordering RFC 4737 section 3 (NextExp); duplication RFC 5560; loss RFC 7680
@@ -31,7 +32,8 @@ struct sequence {
 bool sequence_add(struct sequence *s, uint64_t number);
 
 /*
- * No more will come: numbers 0 … sent - 1 were sent (sent smaller than next is raised to it: then the sender's count is
- * not known). Counts the runs that are still in the bitmap, and those at the end. Returns how many are lost.
+ * No more will come: numbers 0 … sent - 1 were sent (sent smaller than next is raised to it: then
+ * the sender's count is not known). Counts the runs that are still in the bitmap, and those at the
+ * end. Returns how many are lost.
  */
 uint64_t sequence_end(struct sequence *s, uint64_t sent);

@@ -5,13 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { CHANNEL_FIRST_SIZE = 32 * 1024, CHANNEL_SEND_S = 5 };
+enum {
+    CHANNEL_FIRST_SIZE = 32 * 1024,
+    CHANNEL_ROOM_S = 5,   /* for the other side to take a byte */
+    CHANNEL_WHOLE_S = 60, /* for a whole message, which a slow line may carry slowly */
+    CHANNEL_CHUNK = 4096, /* what a pipe takes without blocking once poll says there is room */
+};
 
 int channel_init(struct channel *channel, int in_fd, int out_fd, struct err *err)
 {
@@ -67,10 +72,11 @@ static int channel_grow(struct channel *channel)
 int channel_fill(struct channel *channel, struct err *err)
 {
     ssize_t n;
+    int r;
 
     channel_compact(channel);
-    if (channel->used == channel->size && channel_grow(channel) < 0)
-        return err_set(err, E2BIG, "a message on the control pipe");
+    if (channel->used == channel->size && (r = channel_grow(channel)) < 0)
+        return err_set(err, r, "room for a message on the control pipe");
     n = read(channel->in_fd, channel->buf + channel->used, channel->size - channel->used);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0
@@ -82,7 +88,10 @@ int channel_fill(struct channel *channel, struct err *err)
     return 1;
 }
 
-/* How many bytes follow the line that ends at p + len; its last word says so. */
+/*
+ * How many bytes follow the line p[len]; its last word says so, whatever the rest of the line is worth. 1 it says so,
+ * 0 nothing follows, -E2BIG.
+ */
 static int channel_blob(const char *p, size_t len, size_t *ret_n)
 {
     static const char key[] = " blob=";
@@ -100,6 +109,24 @@ static int channel_blob(const char *p, size_t len, size_t *ret_n)
             return -E2BIG;
     }
     *ret_n = n;
+    return 1;
+}
+
+/* The line text[len] becomes ret_message->line. A blob= that the count of bytes did not see is refused. */
+static int channel_cut(char *text, size_t len, bool counted, struct message *ret_message,
+                       struct err *err)
+{
+    const bool has_nul = memchr(text, 0, len);
+    enum line_fault fault = has_nul ? LINE_BAD_VALUE : line_cut(text, len, &ret_message->line);
+
+    if (fault != LINE_OK) {
+        err_say(err, "the line '%.60s' %s", text, line_fault_words[fault]);
+        return -EBADMSG;
+    }
+    if (!counted && line_get(&ret_message->line, "blob")) {
+        err_say(err, "the line '%.60s' has a blob= that is no number, or not at its end", text);
+        return -EBADMSG;
+    }
     return 0;
 }
 
@@ -107,50 +134,63 @@ int channel_next(struct channel *channel, struct message *ret_message, struct er
 {
     char *p = channel->buf + channel->taken, *end;
     size_t left = channel->used - channel->taken, len, n_blob;
-    enum line_fault fault;
+    int counted;
 
-    end = memchr(p, '\n', left);
+    end = memchr(p, '\n', left > LINE_MAX_BYTES ? LINE_MAX_BYTES + 1 : left);
     if (!end && left > LINE_MAX_BYTES)
         return err_set(err, E2BIG, "a line longer than %d bytes on the control pipe",
                        LINE_MAX_BYTES);
     if (!end)
         return 0;
     len = (size_t)(end - p);
-    if (channel_blob(p, len, &n_blob) < 0)
+    counted = channel_blob(p, len, &n_blob);
+    if (counted < 0)
         return err_set(err, E2BIG, "a blob of more than %d bytes on the control pipe",
                        CHANNEL_MAX_BLOB);
     if (left < len + 1 + n_blob)
         return 0;
     channel->taken += len + 1 + n_blob;
     *end = 0;
-    fault = memchr(p, 0, len) ? LINE_BAD_VALUE : line_cut(p, len, &ret_message->line);
-    if (fault != LINE_OK) {
-        err_say(err, "the line '%.60s' %s", p, line_fault_words[fault]);
+    if (channel_cut(p, len, counted > 0, ret_message, err) < 0)
         return -EBADMSG;
-    }
     ret_message->blob = n_blob ? (const uint8_t *)end + 1 : NULL;
     ret_message->n_blob = n_blob;
     return 1;
 }
 
-static int channel_write(struct channel *channel, const struct iovec *parts, size_t n_parts,
-                         struct err *err)
+/* Wait for room, at most CHANNEL_ROOM_S and not beyond end_ns. The descriptor may be a blocking one. */
+static int channel_room(struct channel *channel, uint64_t end_ns)
 {
-    uint64_t deadline = clock_mono_ns() + (uint64_t)CHANNEL_SEND_S * CLOCK_S;
+    uint64_t until_ns = clock_mono_ns() + (uint64_t)CHANNEL_ROOM_S * CLOCK_S;
+    int n;
+
+    if (until_ns > end_ns)
+        until_ns = end_ns;
+    do {
+        struct pollfd pfd = {.fd = channel->out_fd, .events = POLLOUT};
+
+        n = poll(&pfd, 1, clock_ms_until(until_ns));
+    } while (n < 0 && errno == EINTR);
+    return n > 0 ? 0 : n < 0 ? -errno : -ETIMEDOUT;
+}
+
+static int channel_write(struct channel *channel, const struct iovec *parts, size_t n_parts)
+{
+    const uint64_t end_ns = clock_mono_ns() + (uint64_t)CHANNEL_WHOLE_S * CLOCK_S;
 
     for (size_t i = 0; i < n_parts; i++) {
         const char *p = parts[i].iov_base;
         size_t left = parts[i].iov_len;
 
         while (left) {
-            struct pollfd pfd = {.fd = channel->out_fd, .events = POLLOUT};
+            int r = channel_room(channel, end_ns);
             ssize_t n;
 
-            if (poll(&pfd, 1, clock_ms_until(deadline)) == 0)
-                return err_set(err, ETIMEDOUT, "writing to the control pipe");
-            n = write(channel->out_fd, p, left < 4096 ? left : 4096);
+            if (r < 0)
+                return r;
+            n = write(channel->out_fd, p, left < CHANNEL_CHUNK ? left : CHANNEL_CHUNK);
             if (n < 0 && errno != EAGAIN && errno != EINTR)
-                return err_set(err, errno, "writing to the control pipe");
+                return -errno;
             if (n > 0) {
                 p += n;
                 left -= (size_t)n;
@@ -167,16 +207,21 @@ int channel_send(struct channel *channel, struct line_out *line, const void *blo
     size_t len;
     int r;
 
+    if (n_blob > CHANNEL_MAX_BLOB)
+        return err_set(err, E2BIG, "a blob of %zu bytes", n_blob);
     if (n_blob)
         line_put_u64(line, "blob", n_blob);
     len = line_end(line);
-    if (len == 0)
-        return err_set(err, E2BIG, "a line longer than %zu bytes", line->size);
+    if (len == 0 || len > LINE_MAX_BYTES + 1)
+        return err_set(err, E2BIG, "a line longer than %zu bytes",
+                       line->size < LINE_MAX_BYTES ? line->size : (size_t)LINE_MAX_BYTES);
     parts[0] = (struct iovec){line->buf, len};
     parts[1] = (struct iovec){(void *)(uintptr_t)blob, n_blob};
     pthread_mutex_lock(&channel->send_lock);
-    r = channel_write(channel, parts, n_blob ? 2 : 1, err);
+    if (channel->send_error == 0)
+        channel->send_error = channel_write(channel, parts, n_blob ? 2 : 1);
+    r = channel->send_error;
     channel->last_sent_ns = clock_mono_ns();
     pthread_mutex_unlock(&channel->send_lock);
-    return r;
+    return r < 0 ? err_set(err, r, "writing to the control pipe") : 0;
 }

@@ -74,6 +74,9 @@ enum line_fault line_cut(char *text, size_t len, struct line *ret_line)
     if (p == verb || (p < end && *p != ' '))
         return LINE_NO_VERB;
     ret_line->verb = verb;
+    /* A blank that ends the line would hide a blob= before it from whoever looks at the last word. */
+    if (end[-1] == ' ')
+        return LINE_BAD_KEY;
     if (p < end)
         *p++ = 0;
     while (p < end) {

@@ -161,6 +161,9 @@ void message_get_facts(const struct line *line, struct facts *ret_facts)
         const char *key = line->pair[i].key;
         uint64_t n;
 
+        /* Cut to fit, two keys might become one. */
+        if (strlen(key) >= FACT_KEY_SIZE + 2)
+            continue;
         if (strncmp(key, "n_", 2) == 0 && line_get_u64(line, key, &n) == 0)
             facts_put_number(ret_facts, key + 2, n);
         else if (strncmp(key, "t_", 2) == 0)
@@ -291,7 +294,7 @@ static int message_get_bulk(struct message_cursor *c, struct flow_result *result
 
     result->interval_ns = message_take(c);
     n = message_take(c);
-    if (c->bad || n > FLOW_MAX_INTERVALS + 1)
+    if (c->bad || n > FLOW_MAX_INTERVALS + 1 || n > (size_t)(c->end - c->p))
         return err_set(err, EBADMSG, "a result's intervals");
     result->intervals = calloc(n ? n : 1, sizeof *result->intervals);
     if (!result->intervals)
@@ -307,7 +310,7 @@ static int message_get_bulk(struct message_cursor *c, struct flow_result *result
         v->cwnd_bytes = message_take(c);
     }
     n = message_take(c);
-    if (c->bad || n > (uint64_t)2 * FLOW_MAX_FLOWS)
+    if (c->bad || n > (uint64_t)2 * FLOW_MAX_FLOWS || n > (size_t)(c->end - c->p))
         return err_set(err, EBADMSG, "a result's flows");
     result->flow_bytes = calloc(n ? n : 1, sizeof *result->flow_bytes);
     if (!result->flow_bytes)
@@ -353,7 +356,7 @@ static int message_get_metric(const struct line *line, const char *key, const ch
 int message_get_result(const struct line *line, const uint8_t *blob, size_t n_blob,
                        struct flow_result *ret_result, struct err *err)
 {
-    struct message_cursor c = {.p = blob, .end = blob + n_blob};
+    struct message_cursor c = {.p = blob, .end = n_blob ? blob + n_blob : blob};
     const char *cc = line_get(line, "congestion_control");
     int r;
 

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/text.h"
+#include "cmd/commands.h"
+#include "cmd/run_flags.h"
+#include "plan/steps.h"
+
+#include <stdio.h>
+
+static void plan_resource(const struct resource *resource)
+{
+    printf("  make    %-9s %s%s%s%s%s\n", resource_kind_name[resource->kind], resource->name,
+           resource->node[0] ? " on " : "", resource->node,
+           resource->network[0] ? ", network " : "", resource->network);
+}
+
+static void plan_ask(const struct measure_ask *ask)
+{
+    char size[TEXT_SHORT], rate[TEXT_SHORT], time[TEXT_SHORT];
+
+    printf("            %-10s %s, %u flow%s, %s%s%s\n", flow_kind_name[ask->kind],
+           text_show_size(ask->payload_bytes, size), ask->n_flows, ask->n_flows == 1 ? "" : "s",
+           text_show_time((double)ask->duration_ns, time),
+           ask->search     ? ", highest rate searched"
+           : ask->rate_bps ? ", "
+                           : "",
+           ask->rate_bps && !ask->search ? text_show_rate((double)ask->rate_bps, rate) : "");
+}
+
+static void plan_scenario(const struct run_options *options, unsigned index)
+{
+    const struct scenario *s = &scenario_table[index];
+    struct measure_ask asks[STEPS_MAX_ASKS];
+    unsigned n = steps_asks(options, s, asks);
+
+    printf("  measure %s %s: %s to %s%s\n", s->id, s->name, s->from, s->to,
+           s->floating ? "'s floating address" : "");
+    for (unsigned i = 0; i < n; i++)
+        plan_ask(&asks[i]);
+}
+
+static int plan_run(const struct command *command, int argc, char **argv)
+{
+    struct run_flags flags;
+    struct steps steps;
+    uint64_t ns = 0;
+    unsigned n = 0;
+    char time[TEXT_SHORT];
+    int code = run_flags_parse(command, argc, argv, &flags);
+
+    if (code != OPTIONS_GO_ON)
+        return code;
+    steps_make(&flags.run, &steps);
+    printf("driver %s\n", flags.run.driver);
+    for (unsigned i = 0; i < steps.n_steps; i++) {
+        const struct step *step = &steps.step[i];
+
+        if (step->kind == STEP_CREATE)
+            plan_resource(step->resource);
+        if (step->kind == STEP_AGENT)
+            printf("  start   agent     on %s\n", step->resource->name);
+        if (step->kind != STEP_SCENARIO)
+            continue;
+        plan_scenario(&flags.run, step->scenario);
+        ns += steps_scenario_ns(&flags.run, &scenario_table[step->scenario]);
+        n++;
+    }
+    for (unsigned i = 0; i < SCENARIO_COUNT; i++)
+        if (steps.skip[i])
+            printf("  skip    %s %s: %s\n", scenario_table[i].id, scenario_table[i].name,
+                   steps.skip[i]);
+    for (unsigned i = steps.n_steps; i-- > 0;)
+        if (steps.step[i].kind == STEP_CREATE)
+            printf("  remove  %-9s %s\n", resource_kind_name[steps.step[i].resource->kind],
+                   steps.step[i].resource->name);
+    printf("%u scenarios of %d, about %s; nothing was touched\n", n, SCENARIO_COUNT,
+           text_show_time((double)ns, time));
+    return EXIT_OK;
+}
+
+const struct command cmd_plan = {
+    .name = "plan",
+    .summary = "the same arguments as run: print what it would make and measure; touches nothing",
+    .args = "",
+    .examples = "  vnperf plan --scenarios 2.*\n",
+    .rows = run_flags_rows,
+    .run = plan_run,
+};

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/commands.h"
+#include "agent/agent.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int version_run(const struct command *command, int argc, char **argv)
+{
+    int n, code = options_parse(command, argc, argv, NULL, &argv, &n);
+
+    if (code != OPTIONS_GO_ON)
+        return code;
+    printf("vnperf %s\n", VNPERF_VERSION);
+    return EXIT_OK;
+}
+
+const struct command cmd_version = {
+    .name = "version", .summary = "print the version", .args = "", .run = version_run};
+
+static int help_run(const struct command *command, int argc, char **argv)
+{
+    int n, code = options_parse(command, argc, argv, NULL, &argv, &n);
+
+    if (code != OPTIONS_GO_ON)
+        return code;
+    for (const struct command *const *c = command_table; *c; c++) {
+        if (strcmp((*c)->name, argv[0]) == 0) {
+            options_usage(*c, stdout);
+            return EXIT_OK;
+        }
+    }
+    fprintf(stderr, "vnperf: error: there is no command '%.60s' (vnperf help lists them)\n",
+            argv[0]);
+    return EXIT_USAGE;
+}
+
+const struct command cmd_help = {.name = "help",
+                                 .summary = "tell about a command",
+                                 .args = "COMMAND",
+                                 .min_args = 1,
+                                 .max_args = 1,
+                                 .run = help_run};
+
+static int agent_run(const struct command *command, int argc, char **argv)
+{
+    int n, code = options_parse(command, argc, argv, NULL, &argv, &n);
+
+    return code != OPTIONS_GO_ON ? code : agent_serve(STDIN_FILENO, STDOUT_FILENO);
+}
+
+/* Not in the list of commands: programs speak to it, people do not. */
+const struct command cmd_agent = {.name = "agent", .summary = "", .args = "", .run = agent_run};
+
+const struct command *const command_table[] = {
+    &cmd_run,     &cmd_plan,       &cmd_test, &cmd_show,  &cmd_doctor, &cmd_cleanup,
+    &cmd_version, &cmd_completion, &cmd_help, &cmd_agent, NULL,
+};

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+
+/*
+ * SIGINT, SIGTERM and SIGHUP as a readable descriptor: they are blocked from now on, for all threads made later.
+ * Returns the descriptor (never closed: it lives as long as the process).
+ */
+int interrupt_open(struct err *err);
+/* The signal that came, or 0. */
+int interrupt_taken(int fd);

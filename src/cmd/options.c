@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/options.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    OPTIONS_MAX = 48,
+    OPTION_FIRST = 256,
+    OPTION_DEBUG = OPTION_FIRST + OPTIONS_MAX,
+    OPTION_HELP
+};
+
+/* Every subcommand has these. */
+static const struct option_row options_common[] = {
+    {"debug", 'd', NULL, "say what is done", OPTION_FLAG, 0, 0, 0, 0, NULL, NULL},
+    {"help", 'h', NULL, "this text", OPTION_FLAG, 0, 0, 0, 0, NULL, NULL},
+};
+
+size_t options_count(const struct command *command)
+{
+    size_t n = 0;
+
+    while (command->rows && command->rows[n].name)
+        n++;
+    return n;
+}
+
+static int option_store(const struct option_row *row, void *target, const char *value,
+                        struct err *err)
+{
+    char *at = (char *)target + row->offset;
+    uint64_t n = 0;
+    int r = 0;
+
+    switch (row->type) {
+    case OPTION_FLAG:
+        *(bool *)at = true;
+        return 0;
+    case OPTION_OFF:
+        *(bool *)at = false;
+        return 0;
+    case OPTION_TEXT:
+        if (!text_copy(at, row->size, value))
+            return err_say(err, "is longer than %zu characters", row->size - 1);
+        return 0;
+    case OPTION_TIME:
+        return text_time(value, (uint64_t *)(void *)at, err);
+    case OPTION_RATE:
+        return text_rate(value, (uint64_t *)(void *)at, err);
+    case OPTION_COUNT:
+        r = text_count(value, row->min, row->max, &n, err);
+        if (r == 0)
+            *(uint32_t *)(void *)at = (uint32_t)n;
+        return r;
+    case OPTION_SHARE:
+        return text_share(value, (double *)(void *)at, err);
+    case OPTION_CALL:
+        return row->call(target, value, err);
+    }
+    return -EINVAL;
+}
+
+static int option_wrong(const struct command *command, const char *sentence)
+{
+    log_say(LOG_ERROR, "%s", sentence);
+    fprintf(stderr, "(vnperf %s --help lists the options)\n", command->name);
+    return EXIT_USAGE;
+}
+
+static int option_unknown(const struct command *command, const char *word)
+{
+    const char *names[OPTIONS_MAX + 2], *near;
+    char sentence[256], bare[64];
+    size_t n = 0;
+
+    for (; n < options_count(command); n++)
+        names[n] = command->rows[n].name;
+    for (size_t i = 0; i < sizeof options_common / sizeof *options_common; i++)
+        names[n++] = options_common[i].name;
+    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word + strspn(word, "-"), "="),
+             word + strspn(word, "-"));
+    near = text_nearest(bare, names, n);
+    if (near)
+        snprintf(sentence, sizeof sentence, "%s: there is no option '%.60s': did you mean --%s?",
+                 command->name, word, near);
+    else
+        snprintf(sentence, sizeof sentence, "%s: there is no option '%.60s'", command->name, word);
+    return option_wrong(command, sentence);
+}
+
+/* getopt_long's tables from the rows. */
+static void options_tables(const struct command *command, struct option *longs, char *shorts)
+{
+    size_t n = 0, s = 0;
+
+    shorts[s++] = ':';
+    for (; n < options_count(command); n++) {
+        const struct option_row *row = &command->rows[n];
+
+        longs[n] = (struct option){row->name, row->arg ? required_argument : no_argument, NULL,
+                                   OPTION_FIRST + (int)n};
+        if (row->letter) {
+            shorts[s++] = row->letter;
+            if (row->arg)
+                shorts[s++] = ':';
+        }
+    }
+    longs[n++] = (struct option){"debug", no_argument, NULL, OPTION_DEBUG};
+    longs[n++] = (struct option){"help", no_argument, NULL, OPTION_HELP};
+    longs[n] = (struct option){0};
+    shorts[s++] = 'd';
+    shorts[s++] = 'h';
+    shorts[s] = 0;
+}
+
+static const struct option_row *options_row(const struct command *command, int c)
+{
+    if (c >= OPTION_FIRST && c < OPTION_FIRST + (int)options_count(command))
+        return &command->rows[c - OPTION_FIRST];
+    for (size_t i = 0; i < options_count(command); i++)
+        if (c && command->rows[i].letter == c)
+            return &command->rows[i];
+    return NULL;
+}
+
+int options_parse(const struct command *command, int argc, char **argv, void *target,
+                  char ***ret_args, int *ret_n)
+{
+    struct option longs[OPTIONS_MAX + 3];
+    char shorts[2 * OPTIONS_MAX + 8], sentence[640];
+    int c;
+
+    options_tables(command, longs, shorts);
+    opterr = 0;
+    optind = 0;
+    for (;;) {
+        int before = optind ? optind : 1;
+        const struct option_row *row;
+        struct err err = {0};
+
+        c = getopt_long(argc, argv, shorts, longs, NULL);
+        if (c == -1)
+            break;
+        if (c == 'h' || c == OPTION_HELP) {
+            options_usage(command, stdout);
+            return EXIT_OK;
+        }
+        if (c == 'd' || c == OPTION_DEBUG) {
+            log_set_level(LOG_DEBUG);
+            continue;
+        }
+        row = options_row(command, c);
+        if (c == ':') {
+            snprintf(sentence, sizeof sentence, "%s: %s needs a value", command->name,
+                     argv[optind - 1]);
+            return option_wrong(command, sentence);
+        }
+        if (!row)
+            return option_unknown(command, argv[before < argc ? before : argc - 1]);
+        if (option_store(row, target, optarg, &err) < 0) {
+            snprintf(sentence, sizeof sentence, "%s: --%s: %s", command->name, row->name, err.text);
+            return option_wrong(command, sentence);
+        }
+    }
+    *ret_args = argv + optind;
+    *ret_n = argc - optind;
+    if (*ret_n < command->min_args || *ret_n > command->max_args) {
+        if (*ret_n > command->max_args)
+            snprintf(sentence, sizeof sentence, "%s: '%.80s' is one argument too many",
+                     command->name, (*ret_args)[command->max_args]);
+        else
+            snprintf(sentence, sizeof sentence, "%s: needs %s", command->name, command->args);
+        return option_wrong(command, sentence);
+    }
+    return OPTIONS_GO_ON;
+}
+
+static void options_usage_rows(const struct option_row *rows, size_t n, FILE *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        char left[64];
+
+        snprintf(left, sizeof left, "%c%c%s --%s%s%s", rows[i].letter ? '-' : ' ',
+                 rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? "," : " ", rows[i].name,
+                 rows[i].arg ? " " : "", rows[i].arg ? rows[i].arg : "");
+        fprintf(out, "  %-32s %s\n", left, rows[i].help);
+    }
+}
+
+void options_usage(const struct command *command, FILE *out)
+{
+    fprintf(out, "vnperf %s: %s\n\nUsage: vnperf %s%s%s%s\n", command->name, command->summary,
+            command->name, command->rows ? " [OPTION…]" : "", command->args[0] ? " " : "",
+            command->args);
+    if (command->examples)
+        fprintf(out, "\nExamples:\n%s", command->examples);
+    fprintf(out, "\nOptions:\n");
+    options_usage_rows(command->rows, options_count(command), out);
+    options_usage_rows(options_common, sizeof options_common / sizeof *options_common, out);
+}
+
+int options_port(const char *text, uint16_t *ret_first, uint16_t *ret_last, struct err *err)
+{
+    const char *dash = strchr(text, '-');
+    char first[16];
+    uint64_t a = 0, b = 0;
+    int r;
+
+    snprintf(first, sizeof first, "%.*s", (int)(dash && dash - text < 15 ? dash - text : 15), text);
+    r = text_count(first, 1, 65535, &a, err);
+    if (r < 0)
+        return r;
+    b = a;
+    if (dash && (r = text_count(dash + 1, 1, 65535, &b, err)) < 0)
+        return r;
+    if (b < a)
+        return err_say(err, "'%s': the last port is below the first", text);
+    *ret_first = (uint16_t)a;
+    *ret_last = (uint16_t)b;
+    return 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/*
+ * Rows of options into a struct. Usage, completion and the man pages' option lists come from the same rows.
+ */
+enum option_type {
+    OPTION_FLAG,  /* bool */
+    OPTION_OFF,   /* bool, set to false */
+    OPTION_TEXT,  /* char[size] */
+    OPTION_TIME,  /* uint64_t, ns */
+    OPTION_RATE,  /* uint64_t, bit/s */
+    OPTION_COUNT, /* uint32_t, min to max */
+    OPTION_SHARE, /* double, 0…1 */
+    OPTION_CALL,  /* call */
+};
+
+struct option_row {
+    const char *name; /* long, without its dashes */
+    char letter;      /* 0 none */
+    const char *arg;  /* what the value is called; NULL takes none */
+    const char *help;
+    enum option_type type;
+    size_t offset; /* into the target */
+    size_t size;   /* OPTION_TEXT */
+    uint64_t min, max;
+    int (*call)(void *target, const char *value, struct err *err);
+    const char *words; /* for completion: possible values, blanks between; NULL unknown */
+};
+
+struct command {
+    const char *name;
+    const char *summary;
+    const char *args; /* positional, for the usage line */
+    const char *examples;
+    const struct option_row *rows; /* ended by one without a name; NULL none */
+    int min_args, max_args;
+    int (*run)(const struct command *command, int argc, char **argv);
+};
+
+/* All subcommands, ended by NULL; in commands.c. */
+extern const struct command *const command_table[];
+
+/* Exit codes, PRODUCT.md. */
+enum exit_code {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_ENVIRONMENT = 3,
+    EXIT_UNREACHABLE = 4,
+    EXIT_LEFT = 6,
+    EXIT_SIGNAL = 128,
+    OPTIONS_GO_ON = -1, /* of options_parse(): nothing ends here */
+};
+
+/*
+ * Parse argv of a subcommand (argv[0] is its name) into target; positional arguments are moved to ret_args. -h prints
+ * the usage. Returns OPTIONS_GO_ON, or the exit code to end with: mistakes have been said on stderr.
+ */
+int options_parse(const struct command *command, int argc, char **argv, void *target,
+                  char ***ret_args, int *ret_n);
+
+/* How many rows a command has. */
+size_t options_count(const struct command *command);
+
+void options_usage(const struct command *command, FILE *out);
+
+/* "5001" (just that one) or "5001-5031". */
+int options_port(const char *text, uint16_t *ret_first, uint16_t *ret_last, struct err *err);

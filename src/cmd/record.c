@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/record.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* "user:secret@host" anywhere in a word, as VMTP wrote it or in an address: the secret becomes ***. */
+static char *record_mask(const char *word)
+{
+    const char *at = strrchr(word, '@'), *start = word, *slash = strstr(word, "://"), *colon;
+    char *masked;
+
+    if (slash && at && slash < at)
+        start = slash + 3;
+    colon = at ? memchr(start, ':', (size_t)(at - start)) : NULL;
+    if (!colon)
+        return strdup(word);
+    return asprintf(&masked, "%.*s:***%s", (int)(colon - word), word, at) < 0 ? NULL : masked;
+}
+
+static bool record_is_secret(const char *flag)
+{
+    return strcmp(flag, "-p") == 0 || strcmp(flag, "--password") == 0;
+}
+
+static int record_command(struct run_result *run, int argc, char **argv, struct err *err)
+{
+    run->command = calloc((size_t)argc + 2, sizeof *run->command);
+    if (!run->command)
+        return err_set(err, ENOMEM, "memory for the command line");
+    run->command[run->n_command++] = strdup("vnperf");
+    for (int i = 0; i < argc; i++) {
+        char *word = i > 0 && record_is_secret(argv[i - 1]) ? strdup("***") : record_mask(argv[i]);
+
+        if (!word)
+            return err_set(err, ENOMEM, "memory for the command line");
+        run->command[run->n_command++] = word;
+    }
+    return 0;
+}
+
+int record_begin(struct run_result *ret_run, const char *driver, const char *description, int argc,
+                 char **argv, struct err *err)
+{
+    struct run_result run = {.started_wall_ns = clock_wall_ns()};
+    time_t now = (time_t)(run.started_wall_ns / CLOCK_S);
+    uint16_t salt = 0;
+    struct tm tm = {0};
+    char stamp[20];
+    int r;
+
+    if (getrandom(&salt, sizeof salt, 0) != sizeof salt)
+        return err_set(err, errno, "making a run id");
+    gmtime_r(&now, &tm);
+    strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &tm);
+    snprintf(run.id, sizeof run.id, "%s-%04x", stamp, salt);
+    text_copy(run.driver, sizeof run.driver, driver);
+    text_copy(run.description, sizeof run.description, description);
+    r = record_command(&run, argc, argv, err);
+    if (r < 0) {
+        run_result_done(&run);
+        return r;
+    }
+    *ret_run = run;
+    return 0;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/run_flags.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "deploy/driver.h"
+
+#include <string.h>
+
+static int run_set_time(void *target, const char *value, struct err *err)
+{
+    struct run_flags *f = target;
+
+    f->time_set = true;
+    return text_time(value, &f->run.time_ns, err);
+}
+
+static int run_set_protocols(void *target, const char *value, struct err *err)
+{
+    static const char letters[PROTOCOL_COUNT + 1] = "TUI";
+    struct run_flags *f = target;
+    bool on[PROTOCOL_COUNT] = {false};
+
+    if (!*value)
+        return err_say(err, "is empty: T is TCP, U is UDP, I is ICMP");
+    for (const char *p = value; *p; p++) {
+        const char *at = strchr(letters, *p);
+
+        if (!at)
+            return err_say(err, "'%.20s': '%c' is none of T (TCP), U (UDP), I (ICMP)", value, *p);
+        on[at - letters] = true;
+    }
+    memcpy(f->run.protocols, on, sizeof on);
+    return 0;
+}
+
+static int run_set_sizes(struct run_sizes *sizes, const char *value, struct err *err)
+{
+    int n = text_sizes(value, sizes->size, RUN_MAX_SIZES, err);
+
+    if (n < 0)
+        return n;
+    sizes->n = (uint32_t)n;
+    return 0;
+}
+
+static int run_set_tcpbuf(void *target, const char *value, struct err *err)
+{
+    return run_set_sizes(&((struct run_flags *)target)->run.tcp, value, err);
+}
+
+static int run_set_udpbuf(void *target, const char *value, struct err *err)
+{
+    return run_set_sizes(&((struct run_flags *)target)->run.udp, value, err);
+}
+
+static int run_set_icmp(void *target, const char *value, struct err *err)
+{
+    return run_set_sizes(&((struct run_flags *)target)->run.icmp, value, err);
+}
+
+static int run_set_port(void *target, const char *value, struct err *err)
+{
+    struct run_flags *f = target;
+
+    return options_port(value, &f->run.port, &f->run.port_last, err);
+}
+
+static int run_set_driver(void *target, const char *value, struct err *err)
+{
+    struct run_flags *f = target;
+
+    if (!driver_find(value))
+        return err_say(err, "'%.20s' is no driver of this vnperf (lab)", value);
+    text_copy(f->run.driver, sizeof f->run.driver, value);
+    return 0;
+}
+
+#define RUN(member) offsetof(struct run_flags, run.member)
+#define TEXT(member)                                                                               \
+    OPTION_TEXT, RUN(member), sizeof(((struct run_flags *)0)->run.member), 0, 0, NULL, NULL
+#define FLAG(member) OPTION_FLAG, RUN(member), 0, 0, 0, NULL, NULL
+
+const struct option_row run_flags_rows[] = {
+    {"time", 't', "SEC", "how long each test takes (5; 0.8, 250ms …)", OPTION_CALL, 0, 0, 0, 0,
+     run_set_time, NULL},
+    {"quick", 0, NULL, "tests of 1 s", OPTION_FLAG, offsetof(struct run_flags, quick), 0, 0, 0,
+     NULL, NULL},
+    {"scenarios", 0, "LIST", "which ones: 1.1,2.*,7 (all)", TEXT(scenarios)},
+    {"protocols", 0, "TUI", "which ones: T TCP, U UDP, I ICMP (TUI)", OPTION_CALL, 0, 0, 0, 0,
+     run_set_protocols, "T U I TU TUI"},
+    {"tcpbuf", 0, "LIST", "bytes of a TCP write (65536)", OPTION_CALL, 0, 0, 0, 0, run_set_tcpbuf,
+     NULL},
+    {"udpbuf", 0, "LIST", "bytes of a UDP datagram's payload (128,1024,8192)", OPTION_CALL, 0, 0, 0,
+     0, run_set_udpbuf, NULL},
+    {"icmp-sizes", 0, "LIST", "bytes of an echo request's payload (56)", OPTION_CALL, 0, 0, 0, 0,
+     run_set_icmp, NULL},
+    {"rr-size", 0, "BYTES", "bytes of a request and of its answer (64)", OPTION_COUNT,
+     RUN(rr_bytes), 0, 1, 65507, NULL, NULL},
+    {"bandwidth", 'b', "RATE", "payload rate of TCP and UDP, 100M; UDP is searched without it",
+     OPTION_RATE, RUN(bandwidth_bps), 0, 0, 0, NULL, NULL},
+    {"loss", 0, "SHARE", "loss target of the UDP rate search (0.1%)", OPTION_SHARE,
+     RUN(loss_target), 0, 0, 0, NULL, NULL},
+    {"flows", 0, "N", "parallel flows of TCP and UDP streams (1)", OPTION_COUNT, RUN(n_flows), 0, 1,
+     FLOW_MAX_FLOWS, NULL, NULL},
+    {"cc", 0, "NAME", "TCP congestion control (cubic)", TEXT(cc)},
+    {"port", 0, "A[-B]", "data ports (5001-5031)", OPTION_CALL, 0, 0, 0, 0, run_set_port, NULL},
+    {"ipv6", '6', NULL, "use the IPv6 addresses", FLAG(ipv6)},
+    {"inter-node-only", 0, NULL, "leave out two VMs on one node", FLAG(inter_node_only)},
+    {"same-network-only", 0, NULL, "leave out paths through the router between VMs",
+     FLAG(same_network_only)},
+    {"stop-on-error", 0, NULL, "the first failed scenario ends the run", FLAG(stop_on_error)},
+    {"test-description", 0, "TEXT", "kept with the result", TEXT(description)},
+    {"driver", 0, "NAME", "what makes the endpoints: lab", OPTION_CALL, 0, 0, 0, 0, run_set_driver,
+     "lab"},
+    {"agent", 0, "PATH", "the agent program", TEXT(agent)},
+    OUTPUT_ROWS,
+    {0},
+};
+
+int run_flags_parse(const struct command *command, int argc, char **argv,
+                    struct run_flags *ret_flags)
+{
+    struct err err = {0};
+    char **args;
+    int n_args, code;
+
+    *ret_flags = (struct run_flags){.output = {.colour = "auto"}};
+    run_options_default(&ret_flags->run);
+    code = options_parse(command, argc, argv, ret_flags, &args, &n_args);
+    if (code != OPTIONS_GO_ON)
+        return code;
+    if (ret_flags->quick && ret_flags->time_set) {
+        log_say(LOG_ERROR, "%s: --quick sets the time to 1 s: it does not go with --time",
+                command->name);
+        return EXIT_USAGE;
+    }
+    if (ret_flags->quick)
+        run_options_quick(&ret_flags->run);
+    if (run_options_check(&ret_flags->run, &err) < 0) {
+        log_say(LOG_ERROR, "%s: %s", command->name, err.text);
+        return EXIT_USAGE;
+    }
+    return OPTIONS_GO_ON;
+}

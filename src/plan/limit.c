@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/limit.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* A thread this busy cannot do more; a rate this near is the one that was asked for. */
+static const double busy_share = 0.95, reached_share = 0.97, held_share = 0.3, idle_share = 0.7;
+
+__attribute__((format(printf, 3, 4))) static void limit_say(struct measurement *m, enum limit limit,
+                                                            const char *fmt, ...)
+{
+    va_list ap;
+
+    m->limit = limit;
+    va_start(ap, fmt);
+    vsnprintf(m->limit_reason, sizeof m->limit_reason, fmt, ap);
+    va_end(ap);
+}
+
+static double limit_share(const struct metric_set *set, enum metric part)
+{
+    double window = metric_get_real(set, METRIC_window_ns);
+
+    return window > 0 ? metric_get_real(set, part) / window : 0;
+}
+
+static double limit_node_busy(const struct metric_set *set)
+{
+    double idle = metric_get_real(set, METRIC_node_idle_ns);
+    double all = idle + metric_get_real(set, METRIC_node_user_ns) +
+                 metric_get_real(set, METRIC_node_system_ns) +
+                 metric_get_real(set, METRIC_node_softirq_ns) +
+                 metric_get_real(set, METRIC_node_steal_ns);
+
+    return set->has[METRIC_node_idle_ns] && all > 0 ? 1 - idle / all : 0;
+}
+
+static bool limit_by_rate(struct measurement *m)
+{
+    double asked = metric_get_real(&m->headline, METRIC_requested_bps);
+    double got = metric_get_real(&m->headline, METRIC_throughput_bps);
+
+    if (asked <= 0 || m->searched || got < reached_share * asked)
+        return false;
+    limit_say(m, LIMIT_REQUESTED_RATE, "%.1f %% of the requested rate arrived", got / asked * 100);
+    return true;
+}
+
+static void limit_tcp(struct measurement *m)
+{
+    const struct metric_set *s = &m->sender.metrics, *r = &m->receiver.metrics;
+    double window = limit_share(s, METRIC_peer_window_limited_ns);
+    double buffer = limit_share(s, METRIC_send_buffer_limited_ns);
+    double s_busy = metric_get_real(s, METRIC_busiest_thread_share);
+    double r_busy = metric_get_real(r, METRIC_busiest_thread_share);
+
+    if (limit_by_rate(m))
+        return;
+    if (r_busy >= busy_share && r_busy > s_busy)
+        limit_say(m, LIMIT_RECEIVER, "the receiver's thread used %.0f %% of its CPU", r_busy * 100);
+    else if (s_busy >= busy_share)
+        limit_say(m, LIMIT_SENDER, "the sender's thread used %.0f %% of its CPU", s_busy * 100);
+    else if (window > held_share)
+        limit_say(m, LIMIT_RECEIVER, "the receiver's window held the sender %.0f %% of the time",
+                  window * 100);
+    else if (buffer > held_share)
+        limit_say(m, LIMIT_SENDER, "the send buffer held the sender %.0f %% of the time",
+                  buffer * 100);
+    else if (s->has[METRIC_busy_ns] && limit_share(s, METRIC_busy_ns) < idle_share)
+        limit_say(m, LIMIT_SENDER, "the sender had nothing to send %.0f %% of the time",
+                  (1 - limit_share(s, METRIC_busy_ns)) * 100);
+    else if (limit_node_busy(s) >= busy_share)
+        limit_say(m, LIMIT_SENDER, "the sender's machine was %.0f %% busy",
+                  limit_node_busy(s) * 100);
+    else if (limit_node_busy(r) >= busy_share)
+        limit_say(m, LIMIT_RECEIVER, "the receiver's machine was %.0f %% busy",
+                  limit_node_busy(r) * 100);
+    else if (s->has[METRIC_busy_ns])
+        limit_say(m, LIMIT_PATH, "neither end was busy or held back");
+    else
+        limit_say(m, LIMIT_UNKNOWN, "the sender's TCP does not tell");
+}
+
+static void limit_udp(struct measurement *m)
+{
+    const struct metric_set *h = &m->headline;
+    double loss = metric_get_real(h, METRIC_loss_share);
+    double target = m->searched ? m->search.loss_target : 0.001;
+    double lost = metric_get_real(h, METRIC_lost),
+           in_socket = metric_get_real(h, METRIC_lost_in_socket);
+    double asked = metric_get_real(h, METRIC_requested_bps),
+           offered = metric_get_real(h, METRIC_offered_bps);
+
+    if (loss > target && in_socket >= lost / 2)
+        limit_say(m, LIMIT_RECEIVER, "%.0f %% of what was lost overflowed the receiver's socket",
+                  lost > 0 ? in_socket / lost * 100 : 0);
+    else if (loss > target)
+        limit_say(m, LIMIT_PATH, "the path lost %.3g %%", loss * 100);
+    else if (m->searched && m->limit == LIMIT_SENDER)
+        limit_say(m, LIMIT_SENDER, "the path took all that the sender could offer");
+    else if (m->searched)
+        limit_say(m, LIMIT_PATH,
+                  "above this rate the path loses more than %.3g %%, or delays ever more",
+                  target * 100);
+    else if (asked > 0 && offered >= reached_share * asked)
+        limit_say(m, LIMIT_REQUESTED_RATE, "%.1f %% of the requested rate was offered",
+                  offered / asked * 100);
+    else
+        limit_say(m, LIMIT_SENDER, "the sender offered all it could");
+}
+
+void limit_judge(struct measurement *m)
+{
+    switch (m->kind) {
+    case FLOW_TCP_STREAM:
+        limit_tcp(m);
+        break;
+    case FLOW_UDP_STREAM:
+        limit_udp(m);
+        break;
+    case FLOW_ICMP_ECHO:
+        limit_say(m, LIMIT_REQUESTED_RATE, "requests leave on a schedule");
+        break;
+    case FLOW_TCP_RR:
+    case FLOW_UDP_RR:
+        limit_say(m, LIMIT_PATH, "closed loop: each flow waits for an answer before it asks again");
+        break;
+    case FLOW_KIND_COUNT:
+        break;
+    }
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/pair_run.h"
+#include "base/clock.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAIR_HELLO_S = 10, PAIR_CLOCK_ASKS = 5, PAIR_QUIT_MS = 500 };
+
+static int pair_spawn(const struct endpoint_text *endpoint, const char *agent, struct spawned *ret,
+                      struct err *err)
+{
+    char program[256];
+    char *argv[] = {program, NULL};
+
+    text_copy(program, sizeof program, agent);
+    switch (endpoint->kind) {
+    case ENDPOINT_LOCAL:
+        return spawn_local(argv, ret, err);
+    case ENDPOINT_NETNS:
+        return spawn_netns(endpoint->arg, argv, ret, err);
+    case ENDPOINT_EXEC:
+        return spawn_command(endpoint->arg, argv, ret, err);
+    }
+    return -EINVAL;
+}
+
+static int pair_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
+                      const char *text, struct peer_set *set, struct run_result *run,
+                      struct peer **ret_peer, struct err *err)
+{
+    struct node_result *node = &run->nodes[run->n_nodes];
+    struct spawned spawned;
+    int r = pair_spawn(endpoint, options->agent, &spawned, err);
+
+    if (r == 0)
+        r = peer_set_add(set, text, &spawned, (uint64_t)PAIR_HELLO_S * CLOCK_S, ret_peer, err);
+    if (r == 0)
+        r = peer_ask_clock(set, *ret_peer, PAIR_CLOCK_ASKS, err);
+    if (r == 0)
+        r = peer_ask_facts(set, *ret_peer, err);
+    if (r < 0)
+        return err_wrap(err, r, "starting the agent at %s", text);
+    text_copy(node->name, sizeof node->name, text);
+    node->facts = (*ret_peer)->facts;
+    run->n_nodes++;
+    return 0;
+}
+
+/* "ADDRESS/PREFIX" to bytes; false when it is none. */
+static bool pair_parse(const char *text, size_t len, int family, uint8_t ret_bytes[16],
+                       unsigned *ret_prefix)
+{
+    char one[64], *slash;
+
+    if (len >= sizeof one)
+        return false;
+    memcpy(one, text, len);
+    one[len] = 0;
+    slash = strchr(one, '/');
+    if (!slash)
+        return false;
+    *slash = 0;
+    *ret_prefix = (unsigned)strtoul(slash + 1, NULL, 10);
+    return inet_pton(family, one, ret_bytes) == 1;
+}
+
+static bool pair_same_net(const uint8_t *a, const uint8_t *b, unsigned prefix)
+{
+    for (unsigned bit = 0; bit < prefix; bit++)
+        if ((a[bit / 8] ^ b[bit / 8]) & (0x80 >> bit % 8))
+            return false;
+    return true;
+}
+
+static bool pair_in_list(const char *list, int family, const uint8_t *address)
+{
+    for (const char *p = list; p && *p;) {
+        size_t len = strcspn(p, " ");
+        uint8_t other[16];
+        unsigned prefix = 0;
+
+        if (pair_parse(p, len, family, other, &prefix) && pair_same_net(address, other, prefix))
+            return true;
+        p += len + (p[len] == ' ');
+    }
+    return false;
+}
+
+/* TO's address in a network that FROM is in too, else its first. */
+static bool pair_pick(const char *from_list, const char *to_list, int family, char *ret,
+                      size_t size)
+{
+    const char *best = NULL;
+
+    for (const char *p = to_list; p && *p;) {
+        size_t len = strcspn(p, " ");
+        uint8_t address[16];
+        unsigned prefix = 0;
+
+        if (pair_parse(p, len, family, address, &prefix)) {
+            bool near = pair_in_list(from_list, family, address);
+
+            if (!best || near)
+                best = p;
+            if (near)
+                break;
+        }
+        p += len + (p[len] == ' ');
+    }
+    if (best)
+        snprintf(ret, size, "%.*s", (int)strcspn(best, "/"), best);
+    return best;
+}
+
+static int pair_address(const struct pair_options *options, const struct peer *from,
+                        const struct peer *to, char *ret, size_t size, struct err *err)
+{
+    const char *key = options->ipv6 ? "addresses_v6" : "addresses";
+    int family = options->ipv6 ? AF_INET6 : AF_INET;
+
+    if (options->address[0]) {
+        text_copy(ret, size, options->address);
+        return 0;
+    }
+    if (options->from.kind == ENDPOINT_LOCAL && options->to.kind == ENDPOINT_LOCAL) {
+        text_copy(ret, size, options->ipv6 ? "::1" : "127.0.0.1");
+        return 0;
+    }
+    if (pair_pick(facts_get(&from->facts, key), facts_get(&to->facts, key), family, ret, size))
+        return 0;
+    err_say(err, "%s has no %s address (--address names one)", options->to_text,
+            options->ipv6 ? "IPv6" : "IPv4");
+    return -EHOSTUNREACH;
+}
+
+static bool pair_needs_server(const struct pair_options *options)
+{
+    for (unsigned i = 0; i < options->n_asks; i++)
+        if (options->asks[i].kind != FLOW_ICMP_ECHO)
+            return true;
+    return false;
+}
+
+/* Both ends on one machine: the clocks agree to the exchange's error, and the kernel and its host are one. */
+static bool pair_same_machine(const struct pair_options *options)
+{
+    return options->from.kind != ENDPOINT_EXEC && options->to.kind != ENDPOINT_EXEC;
+}
+
+static int pair_measure(const struct pair_options *options, struct measure_path *path,
+                        const struct measure_watch *watch, struct scenario_result *result,
+                        struct err *err)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < options->n_asks && r == 0; i++) {
+        struct measure_path mine = *path;
+        struct measurement found[2];
+        unsigned n = 0;
+
+        if (options->asks[i].kind == FLOW_ICMP_ECHO)
+            mine.server = NULL;
+        r = measure(&mine, &options->asks[i], watch, found, &n, err);
+        for (unsigned k = 0; k < n; k++) {
+            struct measurement *room = scenario_result_add(result);
+
+            if (room)
+                *room = found[k];
+            else
+                measurement_done(&found[k]);
+        }
+    }
+    return r;
+}
+
+static enum pair_end pair_why(int r)
+{
+    switch (r) {
+    case 0:
+        return PAIR_DONE;
+    case -ECANCELED:
+        return PAIR_INTERRUPTED;
+    case -ECONNREFUSED:
+    case -EHOSTUNREACH:
+    case -ENETUNREACH:
+        return PAIR_UNREACHABLE;
+    default:
+        return PAIR_FAILED;
+    }
+}
+
+static struct scenario_result *pair_scenario(const struct pair_options *options,
+                                             struct run_result *run)
+{
+    struct scenario_result *result = calloc(1, sizeof *result);
+
+    if (!result)
+        return NULL;
+    text_copy(result->id, sizeof result->id, "test");
+    snprintf(result->name, sizeof result->name, "%.28s to %.28s", options->from_text,
+             options->to_text);
+    result->chosen = true;
+    result->status = SCENARIO_FAILED;
+    text_copy(result->from.name, sizeof result->from.name, options->from_text);
+    text_copy(result->to.name, sizeof result->to.name, options->to_text);
+    text_copy(result->protocol, sizeof result->protocol,
+              options->asks[0].kind == FLOW_ICMP_ECHO ? "icmp"
+              : options->asks[0].kind == FLOW_UDP_STREAM || options->asks[0].kind == FLOW_UDP_RR
+                  ? "udp"
+                  : "tcp");
+    run->scenarios = result;
+    run->n_scenarios = 1;
+    return result;
+}
+
+enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
+                       const struct measure_watch *watch, struct run_result *run, struct err *err)
+{
+    struct scenario_result *result = pair_scenario(options, run);
+    struct peer_set set = {.interrupt_fd = interrupt_fd};
+    struct measure_path path = {.set = &set, .same_machine = pair_same_machine(options)};
+    enum pair_end end = PAIR_ENVIRONMENT;
+    int r;
+
+    if (!result) {
+        err_set(err, ENOMEM, "memory for a test");
+        return PAIR_ENVIRONMENT;
+    }
+    r = pair_agent(options, &options->from, options->from_text, &set, run, &path.client, err);
+    if (r == 0 && (pair_needs_server(options) || !options->address[0]))
+        r = pair_agent(options, &options->to, options->to_text, &set, run, &path.server, err);
+    if (r == 0) {
+        r = pair_address(options, path.client, path.server ? path.server : path.client,
+                         path.address, sizeof path.address, err);
+        text_copy(result->to.address, sizeof result->to.address, path.address);
+        if (r == 0)
+            r = pair_measure(options, &path, watch, result, err);
+        end = pair_why(r);
+    } else if (r == -ECANCELED) {
+        end = PAIR_INTERRUPTED;
+    }
+    if (r == 0)
+        result->status = SCENARIO_PASSED;
+    else if (err)
+        snprintf(result->reason, sizeof result->reason, "%.*s", (int)sizeof result->reason - 1,
+                 err->text);
+    peer_set_done(&set, (uint64_t)PAIR_QUIT_MS * CLOCK_MS);
+    run->cleaned = true;
+    return end;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/text.h"
+#include "model/measurement.h"
+#include "plan/measure.h"
+
+/*
+ * One pair of endpoints that are there already: start an agent at each, find the address, measure.
+ */
+enum { PAIR_MAX_ASKS = 24 };
+
+struct pair_options {
+    struct endpoint_text from, to;
+    const char *from_text, *to_text; /* lent: as the user wrote them */
+    char address[FLOW_ADDRESS_SIZE]; /* of TO, as FROM reaches it; "" found out */
+    bool ipv6;
+    char agent[256];
+    struct measure_ask asks[PAIR_MAX_ASKS];
+    unsigned n_asks;
+};
+
+enum pair_end { PAIR_DONE, PAIR_FAILED, PAIR_ENVIRONMENT, PAIR_UNREACHABLE, PAIR_INTERRUPTED };
+
+/*
+ * Fills run's nodes and its one scenario, "test".
+ *
+ * returns PAIR_ENVIRONMENT an agent could not be started, PAIR_UNREACHABLE TO has no address or nobody answers there
+ */
+enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
+                       const struct measure_watch *watch, struct run_result *run, struct err *err);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+#include "deploy/driver.h"
+#include "model/facts.h"
+#include "model/flow_spec.h"
+#include "model/result.h"
+#include "wire/channel.h"
+#include "wire/message.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * One agent as the controller sees it. All peers of a run stand in one peer_set, so that while two of them are waited
+ * for, the others are still read (beats, deaths) and get beats themselves. One thread.
+ *
+ * units   ns; offset_ns is what to add to our monotonic clock to get the agent's
+ * errors  -EPIPE, -ECONNRESET the agent has ended or is silent; -ECANCELED a signal came (interrupt_fd); -ETIMEDOUT
+ */
+enum { PEER_MAX = 32, PEER_MAX_CALLS = 8 };
+
+struct peer {
+    char name[48];
+    struct spawned spawned; /* owned */
+    struct channel channel;
+    struct facts facts;
+    int64_t offset_ns;
+    uint64_t offset_error_ns; /* half the round trip of the best exchange */
+    uint32_t next_id;
+    bool said_hello;
+    bool gone;
+    char gone_text[300];
+    struct call *calls[PEER_MAX_CALLS]; /* lent by who waits for them */
+};
+
+struct peer_set {
+    struct peer *peers[PEER_MAX]; /* owned */
+    unsigned n_peers;
+    int interrupt_fd; /* lent; readable when the user wants to stop; -1 none */
+};
+
+/* What the controller waits for: the answer to one request. */
+enum call_state { CALL_NONE, CALL_WAITING, CALL_OK, CALL_FAILED };
+
+struct call {
+    enum call_state state;
+    uint32_t id;
+    struct peer *peer;
+    struct err err;
+    uint64_t number; /* port= or mono_ns= of an ok */
+    bool is_facts;
+    struct flow_result results[FLOW_PART_COUNT]; /* ended by call_done() */
+    bool has[FLOW_PART_COUNT];
+    void (*on_interval)(void *arg, uint32_t index, bool received,
+                        const struct flow_interval *interval);
+    void *arg;
+};
+
+/* Take over a spawned agent and wait for its hello. owns: spawned is taken in any case. */
+int peer_set_add(struct peer_set *set, const char *name, struct spawned *spawned,
+                 uint64_t timeout_ns, struct peer **ret_peer, struct err *err);
+/* The peer of that name, or NULL. */
+struct peer *peer_find(const struct peer_set *set, const char *name);
+/* Say quit, close, reap. grace_ns for all of them together. */
+void peer_set_done(struct peer_set *set, uint64_t grace_ns);
+
+/* Ask for facts; estimate the clock's offset by n exchanges. */
+int peer_ask_facts(struct peer_set *set, struct peer *peer, struct err *err);
+int peer_ask_clock(struct peer_set *set, struct peer *peer, unsigned n, struct err *err);
+
+/* Send a request begun with peer_begin(); its answer comes into call. */
+void peer_begin(struct peer *peer, struct line_out *out, char *buf, size_t size, const char *verb);
+int peer_send(struct peer *peer, struct line_out *out, struct call *call, struct err *err);
+
+/*
+ * Read and dispatch until all calls are answered, or one has failed (the first failure's sentence, with the peer's
+ * name, is the error), or the deadline.
+ */
+int peer_wait(struct peer_set *set, struct call *const calls[], unsigned n_calls,
+              uint64_t deadline_ns, struct err *err);
+
+/* Forget the call (no answer is awaited any more) and free its results. Takes a zeroed one. */
+void call_done(struct call *call);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+#include "model/flow_spec.h"
+#include "plan/scenario.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * What a run is asked to do. Filled by cmd/ from flags over run_options_default().
+ *
+ * units   ns, bit/s, bytes
+ */
+enum { RUN_MAX_SIZES = 16 };
+
+struct run_sizes {
+    uint32_t size[RUN_MAX_SIZES];
+    uint32_t n;
+};
+
+struct run_options {
+    char driver[16];
+    uint64_t time_ns;
+    bool protocols[PROTOCOL_COUNT];
+    struct run_sizes tcp, udp, icmp;
+    uint32_t rr_bytes;      /* request and response; UDP at least FLOW_UDP_HEADER */
+    uint64_t bandwidth_bps; /* 0: TCP as fast as it goes, UDP is searched */
+    double loss_target;
+    uint32_t n_flows;
+    char cc[FLOW_CC_SIZE];
+    uint16_t port, port_last;
+    bool ipv6;
+    bool inter_node_only, same_network_only, stop_on_error;
+    char scenarios[256]; /* patterns; "" all */
+    char description[200];
+    char agent[256]; /* path of the agent program */
+};
+
+void run_options_default(struct run_options *options);
+/* --quick: tests of 1 s. */
+void run_options_quick(struct run_options *options);
+/* What does not go together, or cannot be: -EINVAL with a sentence. */
+int run_options_check(const struct run_options *options, struct err *err);

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/runner.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "plan/measure.h"
+#include "plan/peer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RUNNER_HELLO_S = 10, RUNNER_CLOCK_ASKS = 5, RUNNER_QUIT_MS = 500 };
+
+/* A resource as it stands. */
+struct staged {
+    const struct resource *resource;
+    struct placed placed;
+    bool tried;       /* create was called: destroy it */
+    char broken[320]; /* why it cannot be used; "" it can */
+    char text[LEDGER_TEXT_SIZE];
+};
+
+struct runner {
+    const struct run_options *options;
+    const struct driver *driver;
+    const struct runner_hooks *hooks;
+    struct driver_state *state; /* owned */
+    struct ledger *ledger;      /* lent */
+    struct run_result *run;     /* lent */
+    struct peer_set peers;
+    struct staged staged[SCENARIO_RESOURCES];
+    struct steps steps;
+    unsigned n_begun;
+    unsigned n_measured; /* scenarios whose path stood */
+    bool interrupted;
+};
+
+static struct staged *runner_staged(struct runner *r, const char *name)
+{
+    for (unsigned i = 0; i < SCENARIO_RESOURCES; i++)
+        if (r->staged[i].resource && strcmp(r->staged[i].resource->name, name) == 0)
+            return &r->staged[i];
+    return NULL;
+}
+
+static void runner_talk(struct runner *r, const char *what, const struct resource *resource,
+                        const char *why)
+{
+    char text[480];
+
+    if (!r->hooks->on_talk)
+        return;
+    snprintf(text, sizeof text, "%s %s %s%s%s", what, resource_kind_name[resource->kind],
+             resource->name, why ? ": " : "", why ? why : "");
+    r->hooks->on_talk(r->hooks->arg, text);
+}
+
+static void runner_break(struct runner *r, struct staged *staged, const char *what,
+                         const struct err *err)
+{
+    snprintf(staged->broken, sizeof staged->broken, "%s %s %s: %.240s", what,
+             resource_kind_name[staged->resource->kind], staged->resource->name, err->text);
+    runner_talk(r, what, staged->resource, err->text);
+}
+
+/* What stands on something broken is broken too. */
+static const char *runner_ground(struct runner *r, const struct resource *resource)
+{
+    const char *below[] = {resource->node, resource->network};
+
+    for (unsigned i = 0; i < 2; i++) {
+        const struct staged *staged = below[i][0] ? runner_staged(r, below[i]) : NULL;
+
+        if (staged && staged->broken[0])
+            return staged->broken;
+    }
+    return NULL;
+}
+
+static void runner_create(struct runner *r, const struct resource *resource)
+{
+    struct staged *staged = &r->staged[resource - scenario_resources];
+    struct err err = {0};
+    const char *ground;
+    int ret = 0;
+
+    staged->resource = resource;
+    ground = runner_ground(r, resource);
+    if (ground) {
+        text_copy(staged->broken, sizeof staged->broken, ground);
+        return;
+    }
+    r->driver->describe(r->state, resource, staged->text, sizeof staged->text);
+    if (r->ledger)
+        ret = ledger_add(r->ledger, resource_kind_name[resource->kind], staged->text, &err);
+    if (ret == 0) {
+        staged->tried = true;
+        ret = r->driver->create(r->state, resource, &staged->placed, &err);
+    }
+    if (ret < 0)
+        runner_break(r, staged, "making", &err);
+}
+
+static void runner_node_facts(struct runner *r, const struct peer *peer)
+{
+    struct run_result *run = r->run;
+
+    if (run->n_nodes == RUN_MAX_NODES)
+        return;
+    text_copy(run->nodes[run->n_nodes].name, sizeof run->nodes->name, peer->name);
+    run->nodes[run->n_nodes++].facts = peer->facts;
+}
+
+static int runner_agent_start(struct runner *r, const struct resource *resource, struct err *err)
+{
+    char program[sizeof r->options->agent];
+    char *argv[] = {program, NULL};
+    struct spawned spawned;
+    struct peer *peer = NULL;
+    int ret;
+
+    text_copy(program, sizeof program, r->options->agent);
+    ret = r->driver->spawn(r->state, resource->name, argv, &spawned, err);
+    if (ret == 0)
+        ret = peer_set_add(&r->peers, resource->name, &spawned, (uint64_t)RUNNER_HELLO_S * CLOCK_S,
+                           &peer, err);
+    if (ret == 0)
+        ret = peer_ask_clock(&r->peers, peer, RUNNER_CLOCK_ASKS, err);
+    if (ret == 0 && resource->kind == RESOURCE_NODE) {
+        ret = peer_ask_facts(&r->peers, peer, err);
+        if (ret == 0)
+            runner_node_facts(r, peer);
+    }
+    return ret;
+}
+
+static void runner_agent(struct runner *r, const struct resource *resource)
+{
+    struct staged *staged = runner_staged(r, resource->name);
+    struct err err = {0};
+    int ret;
+
+    if (staged->broken[0])
+        return;
+    ret = runner_agent_start(r, resource, &err);
+    if (ret == -ECANCELED)
+        r->interrupted = true;
+    if (ret < 0)
+        runner_break(r, staged, "starting the agent on", &err);
+}
+
+static void runner_end_info(const struct staged *staged, bool v6, bool floating,
+                            struct end_info *ret)
+{
+    const struct resource *resource = staged->resource;
+
+    text_copy(ret->name, sizeof ret->name, resource->name);
+    text_copy(ret->node, sizeof ret->node,
+              resource->kind == RESOURCE_NODE ? resource->name : resource->node);
+    text_copy(ret->network, sizeof ret->network, resource->network);
+    text_copy(ret->address, sizeof ret->address,
+              v6 ? staged->placed.address_v6 : staged->placed.address);
+    if (floating)
+        text_copy(ret->floating, sizeof ret->floating, staged->placed.floating);
+}
+
+/* The path of a scenario; a broken thing on it is the error. */
+static int runner_path(struct runner *r, const struct scenario *scenario,
+                       struct scenario_result *result, struct measure_path *ret_path,
+                       struct err *err)
+{
+    struct staged *from = runner_staged(r, scenario->from), *to = runner_staged(r, scenario->to);
+
+    runner_end_info(from, r->options->ipv6, scenario->floating, &result->from);
+    runner_end_info(to, r->options->ipv6, scenario->floating, &result->to);
+    for (unsigned i = 0; i < SCENARIO_RESOURCES; i++)
+        if (r->staged[i].broken[0] && scenario_needs(scenario, &scenario_resources[i]))
+            return err_say(err, "%s", r->staged[i].broken);
+    *ret_path = (struct measure_path){
+        .set = &r->peers,
+        .client = peer_find(&r->peers, scenario->from),
+        .server = scenario->protocol == PROTOCOL_ICMP ? NULL : peer_find(&r->peers, scenario->to),
+        .same_machine = strcmp(r->driver->name, "lab") == 0};
+    text_copy(ret_path->address, sizeof ret_path->address,
+              scenario->floating ? result->to.floating : result->to.address);
+    if (!ret_path->address[0])
+        return err_say(err, "%s has no %s address", scenario->to,
+                       scenario->floating ? "floating"
+                       : r->options->ipv6 ? "IPv6"
+                                          : "IPv4");
+    return 0;
+}
+
+static int runner_measure(struct runner *r, const struct measure_path *path,
+                          const struct measure_ask *ask, struct scenario_result *result,
+                          struct err *err)
+{
+    struct measure_watch watch = {.on_interval = r->hooks->on_interval, .arg = r->hooks->arg};
+    struct measurement found[2];
+    unsigned n = 0;
+    int ret = measure(path, ask, &watch, found, &n, err);
+
+    for (unsigned i = 0; i < n; i++) {
+        struct measurement *room = scenario_result_add(result);
+
+        if (room)
+            *room = found[i];
+        else
+            measurement_done(&found[i]);
+    }
+    return ret;
+}
+
+static void runner_scenario(struct runner *r, unsigned index)
+{
+    const struct scenario *scenario = &scenario_table[index];
+    struct scenario_result *result = &r->run->scenarios[index];
+    struct measure_ask asks[STEPS_MAX_ASKS];
+    unsigned n = steps_asks(r->options, scenario, asks);
+    struct measure_path path;
+    struct err err = {0};
+    int ret = runner_path(r, scenario, result, &path, &err);
+
+    r->n_begun++;
+    if (r->hooks->on_begin)
+        r->hooks->on_begin(r->hooks->arg, r->n_begun, result,
+                           steps_scenario_ns(r->options, scenario));
+    if (ret == 0)
+        r->n_measured++;
+    for (unsigned i = 0; i < n && ret == 0; i++)
+        ret = runner_measure(r, &path, &asks[i], result, &err);
+    if (ret == -ECANCELED)
+        r->interrupted = true;
+    result->status = ret < 0 ? SCENARIO_FAILED : SCENARIO_PASSED;
+    if (ret < 0)
+        snprintf(result->reason, sizeof result->reason, "%.*s", (int)sizeof result->reason - 1,
+                 ret == -ECANCELED ? "interrupted" : err.text);
+    if (r->hooks->on_scenario)
+        r->hooks->on_scenario(r->hooks->arg, result);
+}
+
+static void runner_skip_rest(struct runner *r, unsigned step, const char *why)
+{
+    for (; step < r->steps.n_steps; step++) {
+        struct scenario_result *result;
+
+        if (r->steps.step[step].kind != STEP_SCENARIO)
+            continue;
+        result = &r->run->scenarios[r->steps.step[step].scenario];
+        result->status = SCENARIO_SKIPPED;
+        text_copy(result->reason, sizeof result->reason, why);
+    }
+}
+
+static int runner_list(struct runner *r)
+{
+    r->run->scenarios = calloc(SCENARIO_COUNT, sizeof *r->run->scenarios);
+    if (!r->run->scenarios)
+        return -ENOMEM;
+    r->run->n_scenarios = SCENARIO_COUNT;
+    for (unsigned i = 0; i < SCENARIO_COUNT; i++) {
+        struct scenario_result *result = &r->run->scenarios[i];
+
+        text_copy(result->id, sizeof result->id, scenario_table[i].id);
+        text_copy(result->name, sizeof result->name, scenario_table[i].name);
+        text_copy(result->protocol, sizeof result->protocol,
+                  scenario_protocol_name[scenario_table[i].protocol]);
+        text_copy(result->from.name, sizeof result->from.name, scenario_table[i].from);
+        text_copy(result->to.name, sizeof result->to.name, scenario_table[i].to);
+        result->chosen = r->steps.chosen[i];
+        result->status = SCENARIO_SKIPPED;
+        text_copy(result->reason, sizeof result->reason,
+                  r->steps.skip[i] ? r->steps.skip[i] : "not reached");
+    }
+    return 0;
+}
+
+/* In reverse order. What stays is listed in the run and stays in the ledger. */
+static void runner_undo(struct runner *r)
+{
+    peer_set_done(&r->peers, (uint64_t)RUNNER_QUIT_MS * CLOCK_MS);
+    for (unsigned i = SCENARIO_RESOURCES; i-- > 0;) {
+        struct staged *staged = &r->staged[i];
+        struct err err = {0};
+
+        if (!staged->tried)
+            continue;
+        if (r->driver->destroy(r->state, staged->resource, &err) < 0) {
+            runner_talk(r, "removing", staged->resource, err.text);
+            if (r->run->n_left < RUN_MAX_LEFT)
+                snprintf(r->run->left[r->run->n_left++], sizeof r->run->left[0], "%s %s",
+                         resource_kind_name[staged->resource->kind], staged->resource->name);
+        } else if (r->ledger) {
+            ledger_remove(r->ledger, staged->text, NULL);
+        }
+    }
+    r->driver->close(r->state);
+    r->run->cleaned = true;
+}
+
+static enum runner_end runner_steps(struct runner *r)
+{
+    for (unsigned i = 0; i < r->steps.n_steps; i++) {
+        const struct step *step = &r->steps.step[i];
+
+        if (step->kind == STEP_CREATE)
+            runner_create(r, step->resource);
+        else if (step->kind == STEP_AGENT)
+            runner_agent(r, step->resource);
+        else
+            runner_scenario(r, step->scenario);
+        if (r->interrupted) {
+            runner_skip_rest(r, i + 1, "interrupted before it began");
+            return RUNNER_INTERRUPTED;
+        }
+        if (r->options->stop_on_error && step->kind == STEP_SCENARIO &&
+            r->run->scenarios[step->scenario].status == SCENARIO_FAILED) {
+            runner_skip_rest(r, i + 1, "--stop-on-error: a scenario before it failed");
+            return RUNNER_STOPPED;
+        }
+    }
+    if (r->n_begun && !r->n_measured) {
+        text_copy(r->run->error, sizeof r->run->error,
+                  "no scenario could be measured: nothing it needs could be made");
+        return RUNNER_ENVIRONMENT;
+    }
+    return RUNNER_DONE;
+}
+
+enum runner_end runner_run(const struct run_options *options, const struct driver *driver,
+                           struct ledger *ledger, int interrupt_fd,
+                           const struct runner_hooks *hooks, struct run_result *run)
+{
+    struct runner r = {.options = options,
+                       .driver = driver,
+                       .hooks = hooks,
+                       .ledger = ledger,
+                       .run = run,
+                       .peers = {.interrupt_fd = interrupt_fd}};
+    struct err err = {0};
+    enum runner_end end;
+    int ret;
+
+    steps_make(options, &r.steps);
+    ret = runner_list(&r);
+    if (ret < 0)
+        err_set(&err, ret, "memory for scenarios");
+    if (ret == 0)
+        ret = driver->open(run->id, ledger ? ledger_path(ledger) : NULL, &r.state, &err);
+    if (ret < 0) {
+        snprintf(run->error, sizeof run->error, "%.*s", (int)sizeof run->error - 1, err.text);
+        return RUNNER_ENVIRONMENT;
+    }
+    end = runner_steps(&r);
+    runner_undo(&r);
+    return end;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "plan/measure.h"
+#include "plan/run_options.h"
+#include "plan/scenario.h"
+
+/*
+ * A run's options to what is to be done, in order. No I/O: `vnperf plan` prints it, runner.c does it.
+ */
+enum step_kind { STEP_CREATE, STEP_AGENT, STEP_SCENARIO };
+
+struct step {
+    enum step_kind kind;
+    const struct resource *resource; /* create; agent: where it runs */
+    unsigned scenario;               /* index into scenario_table */
+};
+
+struct steps {
+    struct step step[2 * SCENARIO_RESOURCES + SCENARIO_COUNT];
+    unsigned n_steps;
+    const char *skip[SCENARIO_COUNT]; /* why a scenario is left out; NULL: it is done */
+    bool chosen[SCENARIO_COUNT];      /* false: left out because the user did not choose it */
+};
+
+void steps_make(const struct run_options *options, struct steps *ret_steps);
+
+/* The measurements of a scenario, at most max. Returns how many. */
+enum { STEPS_MAX_ASKS = RUN_MAX_SIZES + 1 };
+unsigned steps_asks(const struct run_options *options, const struct scenario *scenario,
+                    struct measure_ask ret_asks[STEPS_MAX_ASKS]);
+
+/* About how long a scenario takes. */
+uint64_t steps_scenario_ns(const struct run_options *options, const struct scenario *scenario);

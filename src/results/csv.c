@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "results/csv.h"
+
+#include "model/metric.h"
+#include "results/doc.h"
+
+#include <string.h>
+
+static const char *const csv_scenario[] = {"id", "name", "protocol", "status", "reason"};
+static const char *const csv_measurement[] = {"kind",        "transport",          "direction",
+                                              "write_bytes", "payload_bytes",      "flows",
+                                              "warmup_ns",   "congestion_control", "limit"};
+static const char *const csv_rtt[] = {"min", "mean", "stddev", "p50", "p90",
+                                      "p99", "p999", "p9999",  "max", "count"};
+static const char *const csv_words[] = {"placement", "warning", "error"};
+
+enum {
+    CSV_SCENARIO = sizeof csv_scenario / sizeof *csv_scenario,
+    CSV_MEASUREMENT = sizeof csv_measurement / sizeof *csv_measurement,
+    CSV_RTT = sizeof csv_rtt / sizeof *csv_rtt,
+    CSV_WORDS = sizeof csv_words / sizeof *csv_words,
+};
+
+static void csv_text(const char *text, FILE *out)
+{
+    if (!text[strcspn(text, ",\"\r\n")] && *text != ' ') {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+static void csv_value(const json_t *value, FILE *out)
+{
+    if (json_is_string(value))
+        csv_text(json_string_value(value), out);
+    else if (json_is_integer(value))
+        fprintf(out, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        fprintf(out, "%.15g", json_real_value(value));
+}
+
+static void csv_line(const char *run_id, const json_t *scenario, const json_t *measurement,
+                     FILE *out)
+{
+    const json_t *rtt = doc_at(measurement, "rtt_ns");
+
+    csv_text(run_id, out);
+    for (unsigned i = 0; i < CSV_SCENARIO; i++) {
+        fputc(',', out);
+        csv_value(doc_at(scenario, csv_scenario[i]), out);
+    }
+    for (unsigned i = 0; i < CSV_MEASUREMENT; i++) {
+        fputc(',', out);
+        csv_value(doc_at(measurement, csv_measurement[i]), out);
+    }
+    for (int m = 0; m < METRIC_COUNT_; m++) {
+        fputc(',', out);
+        csv_value(doc_at(measurement, metric_table[m].name), out);
+    }
+    for (unsigned i = 0; i < CSV_RTT; i++) {
+        fputc(',', out);
+        csv_value(doc_at(rtt, csv_rtt[i]), out);
+    }
+    for (unsigned i = 0; i < CSV_WORDS; i++) {
+        fputc(',', out);
+        csv_value(doc_at(measurement, csv_words[i]), out);
+    }
+    fputs("\r\n", out);
+}
+
+void csv_print(const json_t *document, FILE *out)
+{
+    const char *run_id = doc_text(document, "run.id");
+    const json_t *scenarios = doc_at(document, "scenarios");
+
+    fputs("run", out);
+    for (unsigned i = 0; i < CSV_SCENARIO; i++)
+        fprintf(out, ",%s", csv_scenario[i]);
+    for (unsigned i = 0; i < CSV_MEASUREMENT; i++)
+        fprintf(out, ",%s", csv_measurement[i]);
+    for (int m = 0; m < METRIC_COUNT_; m++)
+        fprintf(out, ",%s", metric_table[m].name);
+    for (unsigned i = 0; i < CSV_RTT; i++)
+        fprintf(out, strcmp(csv_rtt[i], "count") == 0 ? ",rtt_%s" : ",rtt_%s_ns", csv_rtt[i]);
+    for (unsigned i = 0; i < CSV_WORDS; i++)
+        fprintf(out, ",%s", csv_words[i]);
+    fputs("\r\n", out);
+
+    for (size_t i = 0; i < json_array_size(scenarios); i++) {
+        const json_t *scenario = json_array_get(scenarios, i),
+                     *list = doc_at(scenario, "measurements");
+
+        if (json_array_size(list) == 0)
+            csv_line(run_id, scenario, NULL, out);
+        for (size_t k = 0; k < json_array_size(list); k++)
+            csv_line(run_id, scenario, json_array_get(list, k), out);
+    }
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "results/table.h"
+
+#include "base/auto.h"
+#include "results/csv.h"
+#include "results/doc.h"
+#include "results/json_out.h"
+#include "results/table_column.h"
+
+#include <errno.h>
+#include <libsmartcols/libsmartcols.h>
+#include <string.h>
+
+const char *const table_format_name[TABLE_FORMAT_COUNT] = {"table",  "wide", "json",
+                                                           "ndjson", "csv",  "markdown"};
+
+enum { TABLE_COLUMNS = 100, TABLE_LINE_SIZE = 512, TABLE_NOTES = 32 };
+
+/* What is drawn: rows in the document's order, and what belongs under the table. */
+struct table {
+    FILE *out;
+    bool colour, wide;
+    struct table_row *rows; /* owned */
+    size_t n_rows;
+    size_t n_not_chosen;
+    const char *notes[TABLE_NOTES]; /* lent by the document */
+    unsigned n_notes;
+};
+
+int table_format_find(const char *name)
+{
+    for (int i = 0; i < TABLE_FORMAT_COUNT; i++)
+        if (strcmp(table_format_name[i], name) == 0)
+            return i;
+    return -ENOENT;
+}
+
+static const char *table_paint(const struct table *t, const char *code)
+{
+    return t->colour ? code : "";
+}
+
+/* A text of any length under the indent, cut between words where it would pass the width. */
+static void table_wrap(const struct table *t, const char *head, const char *text)
+{
+    char line[TABLE_LINE_SIZE];
+    size_t indent = doc_columns(head), at = indent;
+    const char *p = line;
+
+    doc_clean(line, sizeof line, text);
+    fputs(head, t->out);
+    while (*p) {
+        size_t len = strcspn(p, " ");
+        char word[TABLE_LINE_SIZE];
+        size_t wide;
+
+        memcpy(word, p, len);
+        word[len] = 0;
+        wide = doc_columns(word);
+        if (at > indent && at + 1 + wide > TABLE_COLUMNS) {
+            fprintf(t->out, "\n%*s", (int)indent, "");
+            at = indent;
+        }
+        fprintf(t->out, "%s%s", at > indent ? " " : "", word);
+        at += wide + (at > indent);
+        p += len;
+        p += strspn(p, " ");
+    }
+    fputc('\n', t->out);
+}
+
+/* Left out by the user's own choice: counted, not drawn. */
+static bool table_not_chosen(const json_t *scenario)
+{
+    return strcmp(doc_text(scenario, "status"), "skipped") == 0 &&
+           strncmp(doc_text(scenario, "reason"), "not chosen", 10) == 0;
+}
+
+/* The same sentence stands at many measurements: it is told once, and rows carry its number. */
+static unsigned table_note(struct table *t, const char *text)
+{
+    if (!*text)
+        return 0;
+    for (unsigned i = 0; i < t->n_notes; i++)
+        if (strcmp(t->notes[i], text) == 0)
+            return i + 1;
+    if (t->n_notes == TABLE_NOTES)
+        return 0;
+    t->notes[t->n_notes] = text;
+    return ++t->n_notes;
+}
+
+static int table_collect(struct table *t, const json_t *document)
+{
+    const json_t *scenarios = doc_at(document, "scenarios");
+    size_t n = 0;
+
+    for (size_t i = 0; i < json_array_size(scenarios); i++)
+        n += 1 + json_array_size(doc_at(json_array_get(scenarios, i), "measurements"));
+    t->rows = calloc(n + 1, sizeof *t->rows);
+    if (!t->rows)
+        return -ENOMEM;
+    for (size_t i = 0; i < json_array_size(scenarios); i++) {
+        const json_t *scenario = json_array_get(scenarios, i),
+                     *list = doc_at(scenario, "measurements");
+
+        if (table_not_chosen(scenario)) {
+            t->n_not_chosen++;
+            continue;
+        }
+        if (json_array_size(list) == 0)
+            t->rows[t->n_rows++] = (struct table_row){.scenario = scenario};
+        for (size_t k = 0; k < json_array_size(list); k++) {
+            const json_t *m = json_array_get(list, k);
+
+            t->rows[t->n_rows++] =
+                (struct table_row){.scenario = scenario,
+                                   .measurement = m,
+                                   .note = table_note(t, doc_text(m, "warning"))};
+        }
+    }
+    return 0;
+}
+
+static void table_head(const struct table *t, const json_t *document)
+{
+    static const struct {
+        const char *before, *path, *after;
+    } parts[] = {{"run ", "run.id", ""},
+                 {", started ", "run.started", ""},
+                 {", driver ", "run.driver", ""},
+                 {", vnperf ", "run.version", ""}};
+    const json_t *node = json_array_get(doc_at(document, "nodes"), 0);
+    char text[TABLE_LINE_SIZE];
+
+    for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
+        doc_clean(text, sizeof text, doc_text(document, parts[i].path));
+        fprintf(t->out, "%s%s", parts[i].before, *text ? text : "-");
+    }
+    fputc('\n', t->out);
+    if (*doc_text(document, "run.description"))
+        table_wrap(t, "", doc_text(document, "run.description"));
+    if (node) {
+        char kernel[64], cpu[80], cc[24];
+
+        doc_clean(kernel, sizeof kernel, doc_text(node, "kernel"));
+        doc_clean(cpu, sizeof cpu, doc_text(node, "cpu"));
+        doc_clean(cc, sizeof cc, doc_text(node, "congestion_control"));
+        snprintf(text, sizeof text, "kernel %s, %llu CPUs%s%s%s, congestion control %s",
+                 *kernel ? kernel : "-", (unsigned long long)doc_count(node, "cpus"),
+                 *cpu ? " (" : "", cpu, *cpu ? ")" : "", *cc ? cc : "-");
+        table_wrap(t, "", text);
+    }
+    if (*doc_text(document, "run.error"))
+        table_wrap(t, "", doc_text(document, "run.error"));
+}
+
+static void table_foot(const struct table *t, const json_t *document)
+{
+    const json_t *left = doc_at(document, "cleanup.left");
+    size_t n_left = json_array_size(left);
+
+    if (t->n_rows)
+        fputc('\n', t->out);
+    for (unsigned i = 0; i < t->n_notes; i++) {
+        char head[16];
+
+        snprintf(head, sizeof head, "[%u] ", i + 1);
+        table_wrap(t, head, t->notes[i]);
+    }
+    fprintf(t->out, "%llu scenarios: %llu passed, %llu failed, %llu skipped",
+            (unsigned long long)doc_count(document, "summary.total"),
+            (unsigned long long)doc_count(document, "summary.passed"),
+            (unsigned long long)doc_count(document, "summary.failed"),
+            (unsigned long long)doc_count(document, "summary.skipped"));
+    if (t->n_not_chosen)
+        fprintf(t->out, " (%zu not chosen)", t->n_not_chosen);
+    fputc('\n', t->out);
+    for (size_t i = 0; i < n_left; i++)
+        table_wrap(t, "left behind: ", doc_text(json_array_get(left, i), ""));
+    if (n_left == 0 && json_is_true(doc_at(document, "cleanup.done")))
+        fputs("nothing left behind\n", t->out);
+}
+
+/* The path a scenario is on: its name less the protocol, which TEST says. */
+static void table_path(const json_t *scenario, char ret[TABLE_CELL_SIZE])
+{
+    static const char *const tails[] = {", TCP", ", UDP", ", ICMP"};
+    size_t len;
+
+    doc_clean(ret, TABLE_CELL_SIZE, doc_text(scenario, "name"));
+    len = strlen(ret);
+    for (unsigned i = 0; i < sizeof tails / sizeof *tails; i++) {
+        size_t n = strlen(tails[i]);
+
+        if (len > n && strcmp(ret + len - n, tails[i]) == 0) {
+            ret[len - n] = 0;
+            return;
+        }
+    }
+}
+
+static const char *table_status_colour(const char *status)
+{
+    return strncmp(status, "failed", 6) == 0    ? "red"
+           : strncmp(status, "skipped", 7) == 0 ? "yellow"
+                                                : NULL;
+}
+
+/* The rows in libsmartcols; -ENOMEM. */
+static int table_fill(const struct table *t, struct libscols_table *tb)
+{
+    size_t n_columns;
+    const struct table_column *columns = table_column_list(&n_columns);
+
+    for (size_t c = 0; c < n_columns; c++)
+        if ((t->wide || columns[c].narrow) &&
+            !scols_table_new_column(tb, columns[c].heading, 0,
+                                    columns[c].right ? SCOLS_FL_RIGHT : 0))
+            return -ENOMEM;
+    for (size_t i = 0; i < t->n_rows; i++) {
+        struct libscols_line *line = scols_table_new_line(tb, NULL);
+        size_t at = 0;
+
+        if (!line)
+            return -ENOMEM;
+        for (size_t c = 0; c < n_columns; c++) {
+            char cell[TABLE_CELL_SIZE];
+
+            if (!t->wide && !columns[c].narrow)
+                continue;
+            columns[c].show(&t->rows[i], columns[c].path, cell);
+            if (columns[c].show == table_column_status && table_status_colour(cell))
+                scols_cell_set_color(scols_line_get_cell(line, at), table_status_colour(cell));
+            if (scols_line_set_data(line, at++, cell) < 0)
+                return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+/* Why a row failed or was skipped. The scenario's own reason stands under its last row. */
+static void table_reasons(const struct table *t, size_t i)
+{
+    const struct table_row *row = &t->rows[i];
+    const char *error = doc_text(row->measurement, "error"),
+               *reason = doc_text(row->scenario, "reason");
+    bool last = i + 1 == t->n_rows || t->rows[i + 1].scenario != row->scenario;
+
+    if (*error)
+        table_wrap(t, "     ", error);
+    if (last && *reason && strcmp(reason, error) != 0)
+        table_wrap(t, "     ", reason);
+}
+
+/* One row as text, its ends of line and trailing blanks gone; the first one has the headings in front. */
+static char *table_row_text(struct libscols_table *tb, size_t i)
+{
+    struct libscols_line *line = scols_table_get_line(tb, i);
+    char *text = NULL;
+
+    if (!line || scols_table_print_range_to_string(tb, line, line, &text) < 0 || !text) {
+        free(text);
+        return NULL;
+    }
+    for (size_t len = strlen(text); len && strchr("\n ", text[len - 1]); len--)
+        text[len - 1] = 0;
+    return text;
+}
+
+/* The table with the name of each path over its rows, so that the name needs no column. */
+static int table_draw_rows(const struct table *t, struct libscols_table *tb)
+{
+    char path[TABLE_CELL_SIZE] = "";
+
+    for (size_t i = 0; i < t->n_rows; i++) {
+        AUTO(free_p) char *text = table_row_text(tb, i);
+        char *row = text, here[TABLE_CELL_SIZE];
+
+        if (!text)
+            return -ENOMEM;
+        if (i == 0 && (row = strchr(text, '\n'))) {
+            *row++ = 0;
+            fprintf(t->out, "%s\n", text);
+        }
+        table_path(t->rows[i].scenario, here);
+        if (!t->wide && (i == 0 || strcmp(here, path) != 0))
+            fprintf(t->out, "%s%s%s\n", table_paint(t, "\033[1m"), here, table_paint(t, "\033[0m"));
+        memcpy(path, here, sizeof path);
+        fprintf(t->out, "%s\n", row ? row : text);
+        table_reasons(t, i);
+    }
+    return 0;
+}
+
+static int table_draw(const struct table *t)
+{
+    struct libscols_table *tb;
+    int r = -ENOMEM;
+
+    if (t->n_rows == 0)
+        return 0;
+    tb = scols_new_table();
+    if (!tb)
+        return -ENOMEM;
+    /* The same text on a terminal and in a file; lines that a narrow terminal breaks can still be copied whole. */
+    if (scols_table_set_termforce(tb, SCOLS_TERMFORCE_NEVER) == 0 &&
+        scols_table_enable_colors(tb, t->colour) == 0 &&
+        scols_table_set_column_separator(tb, "  ") == 0 && table_fill(t, tb) == 0)
+        r = table_draw_rows(t, tb);
+    scols_unref_table(tb);
+    return r;
+}
+
+static void table_markdown_cell(const char *text, FILE *out)
+{
+    for (; *text; text++) {
+        if (strchr("|\\`*_<>[]", *text))
+            fputc('\\', out);
+        fputc(*text, out);
+    }
+}
+
+static void table_markdown(const struct table *t)
+{
+    size_t n_columns, n_reasons = 0;
+    const struct table_column *columns = table_column_list(&n_columns);
+
+    for (size_t c = 0; c < n_columns; c++)
+        if (columns[c].narrow || strcmp(columns[c].path, "name") == 0)
+            fprintf(t->out, "| %s ", columns[c].heading);
+    fputs("|\n", t->out);
+    for (size_t c = 0; c < n_columns; c++)
+        if (columns[c].narrow || strcmp(columns[c].path, "name") == 0)
+            fputs(columns[c].right ? "| ---: " : "| --- ", t->out);
+    fputs("|\n", t->out);
+    for (size_t i = 0; i < t->n_rows; i++) {
+        for (size_t c = 0; c < n_columns; c++) {
+            char cell[TABLE_CELL_SIZE];
+
+            if (!columns[c].narrow && strcmp(columns[c].path, "name") != 0)
+                continue;
+            columns[c].show(&t->rows[i], columns[c].path, cell);
+            fputs("| ", t->out);
+            table_markdown_cell(cell, t->out);
+            fputc(' ', t->out);
+        }
+        fputs("|\n", t->out);
+    }
+    for (size_t i = 0; i < t->n_rows; i++) {
+        const json_t *scenario = t->rows[i].scenario;
+        const char *reason = doc_text(scenario, "reason");
+        char head[32], id[12];
+
+        if (!*reason || (i && t->rows[i - 1].scenario == scenario))
+            continue;
+        if (n_reasons++ == 0)
+            fputc('\n', t->out);
+        doc_clean(id, sizeof id, doc_text(scenario, "id"));
+        snprintf(head, sizeof head, "- %s: ", id);
+        table_wrap(t, head, reason);
+    }
+}
+
+static int table_ndjson(const json_t *document, FILE *out, struct err *err)
+{
+    const json_t *scenarios = doc_at(document, "scenarios");
+
+    for (size_t i = 0; i < json_array_size(scenarios); i++) {
+        json_t *line = json_object();
+        int bad = 0, r;
+
+        bad |= json_object_set_new(line, "schema", doc_string(doc_text(document, "schema")));
+        bad |= json_object_set_new(line, "run", doc_string(doc_text(document, "run.id")));
+        if (json_is_object(json_array_get(scenarios, i)))
+            bad |= json_object_update_missing(line, json_array_get(scenarios, i));
+        r = bad ? err_set(err, ENOMEM, "writing a scenario as JSON")
+                : json_out_line(line, out, err);
+        json_decref(line);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int table_people(const json_t *document, enum table_format format, bool colour, FILE *out)
+{
+    struct table t = {
+        .out = out, .colour = colour && format != TABLE_MARKDOWN, .wide = format == TABLE_WIDE};
+    int r = table_collect(&t, document);
+
+    if (r < 0)
+        return r;
+    table_head(&t, document);
+    fputc('\n', out);
+    if (format == TABLE_MARKDOWN)
+        table_markdown(&t);
+    else
+        r = table_draw(&t);
+    if (r == 0)
+        table_foot(&t, document);
+    free(t.rows);
+    return r;
+}
+
+int table_print(const json_t *document, enum table_format format, bool colour, FILE *out,
+                struct err *err)
+{
+    int r = 0;
+
+    errno = 0;
+    switch (format) {
+    case TABLE_JSON:
+        return json_out_write(document, out, err);
+    case TABLE_NDJSON:
+        return table_ndjson(document, out, err);
+    case TABLE_CSV:
+        csv_print(document, out);
+        break;
+    case TABLE_TABLE:
+    case TABLE_WIDE:
+    case TABLE_MARKDOWN:
+    case TABLE_FORMAT_COUNT:
+        r = table_people(document, format, colour, out);
+        break;
+    }
+    if (r < 0)
+        return err_set(err, r, "drawing the table");
+    if (fflush(out) == EOF || ferror(out))
+        return err_set(err, errno ? errno : EIO, "writing the table");
+    return 0;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/auto.h"
+#include "base/text.h"
+#include "traffic/endpoint.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sock_diag.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+
+#ifndef SO_MEMINFO /* musl */
+#define SO_MEMINFO 55
+#endif
+
+enum { SOCKET_BACKLOG = 2 * FLOW_MAX_FLOWS };
+
+int socket_address(const char *text, uint16_t port, union socket_address *ret_address,
+                   socklen_t *ret_len, struct err *err)
+{
+    union socket_address address = {0};
+    int family = text_address(text, err);
+
+    if (family < 0)
+        return family;
+    if (family == AF_INET) {
+        address.v4.sin_family = AF_INET;
+        address.v4.sin_port = htons(port);
+        inet_pton(AF_INET, text, &address.v4.sin_addr);
+        *ret_len = sizeof address.v4;
+    } else {
+        address.v6.sin6_family = AF_INET6;
+        address.v6.sin6_port = htons(port);
+        inet_pton(AF_INET6, text, &address.v6.sin6_addr);
+        *ret_len = sizeof address.v6;
+    }
+    *ret_address = address;
+    return 0;
+}
+
+/* What the kernel of this namespace offers, on one line; "?" when it does not say. */
+static void socket_list_cc(char *ret, size_t size)
+{
+    AUTO(fclose_p) FILE *f = fopen("/proc/sys/net/ipv4/tcp_available_congestion_control", "re");
+
+    if (!f || !fgets(ret, (int)size, f))
+        text_copy(ret, size, "?");
+    ret[strcspn(ret, "\n")] = '\0';
+}
+
+int socket_set_cc(int fd, const char *cc, struct err *err)
+{
+    char list[160];
+    int code;
+
+    if (!cc[0] || setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, cc, (socklen_t)strlen(cc)) == 0)
+        return 0;
+    code = errno;
+    socket_list_cc(list, sizeof list);
+    return err_set(err, code, "congestion control '%s' (this machine offers: %s)", cc, list);
+}
+
+/* One port: a socket that nobody shares, or -errno. */
+static int socket_bind_one(const struct flow_spec *spec, int type, uint16_t port, int *ret_fd,
+                           struct err *err)
+{
+    union socket_address address;
+    AUTO(close_p) int fd = -1;
+    int on = 1, off = 0;
+    socklen_t len;
+    int r;
+
+    r = socket_address(spec->address, port, &address, &len, err);
+    if (r < 0)
+        return r;
+    fd = socket(address.any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_set(err, errno, "opening a socket");
+    if (address.any.sa_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off); /* "::" takes IPv4 too */
+    /* For streams this only jumps over TIME_WAIT, as a port that somebody listens on stays refused. For datagrams it
+       would share the port. */
+    if (type == SOCK_STREAM) {
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        r = socket_set_cc(fd, spec->cc, err);
+        if (r < 0)
+            return r;
+    }
+    if (bind(fd, &address.any, len) < 0)
+        return err_set(err, errno, "binding %s port %u", spec->address, port);
+    if (type == SOCK_STREAM && listen(fd, SOCKET_BACKLOG) < 0)
+        return err_set(err, errno, "listening on %s port %u", spec->address, port);
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+int socket_bind_range(const struct flow_spec *spec, int type, uint16_t *ret_port, struct err *err)
+{
+    unsigned last = spec->port_last ? spec->port_last : spec->port;
+    union socket_address bound = {0};
+    socklen_t len = sizeof bound;
+    int fd = -1, r = -EADDRINUSE;
+
+    for (unsigned port = spec->port; port <= last && r == -EADDRINUSE; port++)
+        r = socket_bind_one(spec, type, (uint16_t)port, &fd, err);
+    if (r == -EADDRINUSE && last > spec->port)
+        return err_set(err, EADDRINUSE, "no port of %u to %u is free on %s", spec->port, last,
+                       spec->address);
+    if (r < 0)
+        return r;
+    if (getsockname(fd, &bound.any, &len) < 0) {
+        r = err_set(err, errno, "asking for the port");
+        close(fd);
+        return r;
+    }
+    *ret_port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
+    return fd;
+}
+
+static int socket_buffer(int fd, int force, int plain, int bytes)
+{
+    int in_force = 0;
+    socklen_t len = sizeof in_force;
+
+    if (bytes > 0 && setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof bytes) < 0)
+        setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
+    if (getsockopt(fd, SOL_SOCKET, plain, &in_force, &len) < 0)
+        return -errno;
+    return in_force;
+}
+
+int socket_receive_buffer(int fd, int bytes)
+{
+    return socket_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, bytes);
+}
+
+int socket_send_buffer(int fd, int bytes)
+{
+    return socket_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, bytes);
+}
+
+int socket_timeouts(int fd, unsigned ms)
+{
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
+
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv) < 0)
+        return -errno;
+    return 0;
+}
+
+int64_t socket_drops(int fd)
+{
+    uint32_t mem[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof mem;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, mem, &len) < 0)
+        return -errno;
+    if (len < (SK_MEMINFO_DROPS + 1) * sizeof mem[0])
+        return -ENOTSUP;
+    return mem[SK_MEMINFO_DROPS];
+}
+
+int socket_path_mtu(int fd)
+{
+    int mtu = 0, domain = AF_INET;
+    socklen_t len = sizeof domain;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
+        return -errno;
+    len = sizeof mtu;
+    if (getsockopt(fd, domain == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP,
+                   domain == AF_INET6 ? IPV6_MTU : IP_MTU, &mtu, &len) < 0)
+        return -errno;
+    return mtu;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "traffic/worker.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    WORKER_STACK = 256 << 10, /* the hooks keep their buffers on the heap */
+    WORKER_NAP_NS = 100 * CLOCK_MS,
+};
+
+static void worker_cpu(uint64_t *ret_user_ns, uint64_t *ret_system_ns)
+{
+    struct rusage u = {0};
+
+    getrusage(RUSAGE_THREAD, &u);
+    *ret_user_ns = (uint64_t)u.ru_utime.tv_sec * CLOCK_S + (uint64_t)u.ru_utime.tv_usec * CLOCK_US;
+    *ret_system_ns =
+        (uint64_t)u.ru_stime.tv_sec * CLOCK_S + (uint64_t)u.ru_stime.tv_usec * CLOCK_US;
+}
+
+void worker_window_begin(struct worker *worker)
+{
+    if (worker->window_begun)
+        return;
+    worker->window_begun = true;
+    worker_cpu(&worker->user_before_ns, &worker->system_before_ns);
+}
+
+void worker_window_end(struct worker *worker)
+{
+    uint64_t user, system;
+    int cpu = sched_getcpu();
+
+    if (!worker->window_begun || worker->window_ended)
+        return;
+    worker->window_ended = true;
+    worker_cpu(&user, &system);
+    /* The kernel splits an exact total by a tick's share: one of the two may go back a little. */
+    worker->cpu_user_ns = user > worker->user_before_ns ? user - worker->user_before_ns : 0;
+    worker->cpu_system_ns =
+        system > worker->system_before_ns ? system - worker->system_before_ns : 0;
+    worker->cpu = cpu < 0 ? 0 : (uint32_t)cpu;
+}
+
+bool worker_sleep_until(const struct worker *worker, uint64_t mono_ns)
+{
+    for (;;) {
+        uint64_t now = clock_mono_ns();
+
+        if (atomic_load_explicit(&worker->engine->stop, memory_order_relaxed))
+            return false;
+        if (now >= mono_ns)
+            return true;
+        clock_sleep_until(mono_ns - now > WORKER_NAP_NS ? now + WORKER_NAP_NS : mono_ns);
+    }
+}
+
+void worker_fail(struct worker *worker, struct flow *flow, int error, const char *what)
+{
+    if (!flow->error)
+        flow->error = error;
+    if (!worker->what[0])
+        text_copy(worker->what, sizeof worker->what, what);
+}
+
+static bool worker_failed(const struct worker *worker)
+{
+    if (worker->error)
+        return true;
+    for (uint32_t i = 0; i < worker->n_flows; i++)
+        if (worker->flows[i]->error)
+            return true;
+    return false;
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *worker = arg;
+    const struct endpoint_ops *ops = worker->engine->ops;
+    const uint64_t one = 1;
+
+    prctl(PR_SET_TIMERSLACK, 1UL); /* a paced send leaves when it is due, not up to 50 us later */
+    if (worker->sends)
+        ops->ask(worker);
+    else
+        ops->answer(worker);
+    worker_window_end(worker);
+    worker->ended_ns = clock_mono_ns();
+    /* With one flow gone the sum means little: the others stop too, what was counted is kept. */
+    if (worker_failed(worker))
+        atomic_store(&worker->engine->stop, true);
+    while (write(worker->engine->done_fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+    return NULL;
+}
+
+int worker_start(struct worker *worker)
+{
+    size_t stack = WORKER_STACK < PTHREAD_STACK_MIN ? (size_t)PTHREAD_STACK_MIN : WORKER_STACK;
+    pthread_attr_t attr;
+    int r;
+
+    r = pthread_attr_init(&attr);
+    if (r)
+        return -r;
+    pthread_attr_setstacksize(&attr, stack);
+    r = pthread_create(&worker->thread, &attr, worker_main, worker);
+    pthread_attr_destroy(&attr);
+    return -r;
+}
+
+void worker_join(struct worker *worker) { pthread_join(worker->thread, NULL); }
+
+uint32_t worker_cpus(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return (uint32_t)CPU_COUNT(&set);
+    /* More CPUs than the set has room for. */
+    return errno == EINVAL ? (uint32_t)sysconf(_SC_NPROCESSORS_ONLN) : 1;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/clock.h"
+#include "traffic/endpoint.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Both sides of a session, each in a thread of the test, over loopback on a port of the kernel's choice. */
+struct pair_side {
+    struct flow_spec spec;
+    struct flow_trial trial;
+    struct engine *engine; /* owned */
+    int stop_fd;           /* owned; eventfd */
+    struct flow_result result[FLOW_PART_COUNT];
+    bool has[FLOW_PART_COUNT];
+    engine_interval_fn *on_interval;
+    void *arg;
+    int r;
+    struct err err;
+    pthread_t thread;
+};
+
+struct pair {
+    struct pair_side client, server;
+};
+
+static inline void *pair_accept_main(void *arg)
+{
+    struct pair_side *side = arg;
+
+    side->r = engine_accept(side->engine, &side->err);
+    return NULL;
+}
+
+static inline void *pair_run_main(void *arg)
+{
+    struct pair_side *side = arg;
+
+    side->r = engine_run(side->engine, &side->trial, side->on_interval, side->arg, side->result,
+                         side->has, &side->err);
+    return NULL;
+}
+
+static inline struct flow_spec pair_spec(enum flow_kind kind, const char *address,
+                                         enum flow_direction direction, uint32_t n_flows,
+                                         uint32_t payload_bytes)
+{
+    struct flow_spec spec = {
+        .kind = kind,
+        .direction = direction,
+        .n_flows = n_flows,
+        .payload_bytes = payload_bytes,
+        .connect_ns = 10 * (uint64_t)CLOCK_S,
+        .token = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+    };
+
+    strcpy(spec.address, address);
+    return spec;
+}
+
+/* The server listens; nobody has come yet. */
+static inline void pair_listen(struct pair *pair, struct flow_spec spec)
+{
+    *pair = (struct pair){0};
+    spec.role = FLOW_SERVER;
+    pair->server.spec = spec;
+    pair->server.stop_fd = eventfd(0, EFD_CLOEXEC);
+    pair->client.stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (engine_open(&pair->server.spec, pair->server.stop_fd, &pair->server.engine,
+                    &pair->server.err) < 0)
+        fail_msg("%s", pair->server.err.text);
+    assert_true(engine_port(pair->server.engine) > 0);
+    pair->client.spec = spec;
+    pair->client.spec.role = FLOW_CLIENT;
+    pair->client.spec.port = engine_port(pair->server.engine);
+}
+
+static inline void pair_accept_begin(struct pair *pair)
+{
+    assert_int_equal(0,
+                     pthread_create(&pair->server.thread, NULL, pair_accept_main, &pair->server));
+}
+
+static inline void pair_connect(struct pair *pair)
+{
+    struct pair_side *c = &pair->client;
+
+    if (engine_open(&c->spec, c->stop_fd, &c->engine, &c->err) < 0)
+        fail_msg("%s", c->err.text);
+    pthread_join(pair->server.thread, NULL);
+    if (pair->server.r < 0)
+        fail_msg("%s", pair->server.err.text);
+}
+
+static inline void pair_open(struct pair *pair, struct flow_spec spec)
+{
+    pair_listen(pair, spec);
+    pair_accept_begin(pair);
+    pair_connect(pair);
+}
+
+static inline void pair_forget(struct pair_side *side)
+{
+    for (int part = 0; part < FLOW_PART_COUNT; part++) {
+        if (side->has[part])
+            flow_result_done(&side->result[part]);
+        side->has[part] = false;
+    }
+}
+
+static inline void pair_run_begin(struct pair_side *side, const struct flow_trial *trial)
+{
+    pair_forget(side);
+    side->trial = *trial;
+    side->trial.start_ns = clock_mono_ns() + 10 * CLOCK_MS;
+    side->err = (struct err){0};
+    assert_int_equal(0, pthread_create(&side->thread, NULL, pair_run_main, side));
+}
+
+static inline void pair_join(struct pair_side *side) { pthread_join(side->thread, NULL); }
+
+/* A trial that has to go well. */
+static inline void pair_run(struct pair *pair, const struct flow_trial *trial)
+{
+    pair_run_begin(&pair->server, trial);
+    pair_run_begin(&pair->client, trial);
+    pair_join(&pair->client);
+    pair_join(&pair->server);
+    if (pair->client.r < 0)
+        fail_msg("client: %s", pair->client.err.text);
+    if (pair->server.r < 0)
+        fail_msg("server: %s", pair->server.err.text);
+}
+
+static inline void pair_stop(struct pair_side *side)
+{
+    assert_int_equal(0, eventfd_write(side->stop_fd, 1));
+}
+
+static inline void pair_close(struct pair *pair)
+{
+    pair_forget(&pair->client);
+    pair_forget(&pair->server);
+    engine_close(pair->client.engine);
+    engine_close(pair->server.engine);
+    close(pair->client.stop_fd);
+    close(pair->server.stop_fd);
+}
+
+static inline uint64_t pair_count(const struct pair_side *side, enum flow_part part, enum metric m)
+{
+    assert_true(side->has[part]);
+    assert_true(side->result[part].metrics.has[m]);
+    return metric_get(&side->result[part].metrics, m);
+}
+
+static inline bool pair_has(const struct pair_side *side, enum flow_part part, enum metric m)
+{
+    return side->has[part] && side->result[part].metrics.has[m];
+}

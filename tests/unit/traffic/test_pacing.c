@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/auto.h"
+#include "traffic/pacing.h"
+
+enum { STEPS = 10000000 };
+
+/* The exact time of send k: no rounding adds up. */
+static uint64_t exact(uint64_t start, uint64_t k, uint64_t num, uint64_t den)
+{
+    return start + (uint64_t)((__extension__(unsigned __int128) k * num) / den);
+}
+
+static void test_ten_million_steps_do_not_drift(void **state)
+{
+    static const struct {
+        uint64_t num, den;
+    } rates[] = {
+        {UINT64_C(1400) * 8 * 1000000000, 100000000},     /* 1400 B at 100 Mbit/s: 112 us, even */
+        {UINT64_C(1400) * 8 * 1000000000, 970873786},     /* 11.536 us, odd */
+        {UINT64_C(64) * 8 * 1000000000, 333333333},       /* 1.536 us and a bit */
+        {UINT64_C(32) * 8 * 1000000000, 999999999999},    /* 0.256 ns: less than a ns */
+        {UINT64_C(65507) * 8 * 1000000000 * 256, 700001}, /* 191 s, 256 flows */
+        {1000, 3},                                        /* gaps of 333 1/3 ns */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rates); i++) {
+        const uint64_t start = 123456789;
+        struct pacing p;
+
+        pacing_init(&p, start, rates[i].num, rates[i].den);
+        for (uint64_t k = 0; k < STEPS; k++) {
+            uint64_t due = pacing_take(&p);
+
+            if (k % 1000003 == 0 || k == STEPS - 1)
+                assert_in_range(due, exact(start, k, rates[i].num, rates[i].den) - 1,
+                                exact(start, k, rates[i].num, rates[i].den));
+        }
+        assert_int_equal(p.skipped, 0);
+    }
+}
+
+static void test_what_is_due_is_counted_up_to_a_batch(void **state)
+{
+    struct pacing p;
+
+    (void)state;
+    pacing_init(&p, 1000, 100, 1);
+    assert_int_equal(pacing_due(&p, 999, 32), 0);
+    assert_int_equal(pacing_due(&p, 1000, 32), 1);
+    assert_int_equal(pacing_due(&p, 1099, 32), 1);
+    assert_int_equal(pacing_due(&p, 1100, 32), 2);
+    assert_int_equal(pacing_due(&p, 5000, 32), 32);
+    assert_int_equal(pacing_due(&p, 1950, 32), 10);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(pacing_take(&p), 1000 + i * 100);
+    assert_int_equal(pacing_due(&p, 1950, 32), 0);
+    assert_int_equal(p.skipped, 0);
+}
+
+static void test_a_late_send_does_not_move_the_next_ones(void **state)
+{
+    struct pacing p;
+
+    (void)state;
+    pacing_init(&p, 0, 1000000, 1);
+    pacing_take(&p);
+    assert_int_equal(pacing_due(&p, 1900000, 32), 1);
+    assert_int_equal(pacing_take(&p), 1000000);
+    assert_int_equal(pacing_due(&p, 1999999, 32), 0);
+    assert_int_equal(pacing_due(&p, 2000000, 32), 1);
+}
+
+static void
+test_after_a_stall_two_milliseconds_are_made_up_for_and_the_rest_is_given_up(void **state)
+{
+    const uint64_t gap = 10000, stall = 50000000;
+    uint64_t sent = 0, first;
+    struct pacing p;
+
+    (void)state;
+    pacing_init(&p, 0, gap, 1);
+    while (pacing_due(&p, stall, 32)) {
+        first = pacing_take(&p);
+        assert_true(stall - first <= PACING_CATCH_UP_NS + gap);
+        assert_int_equal(first % gap, 0); /* what remains keeps its place */
+        sent++;
+    }
+    assert_in_range(sent, PACING_CATCH_UP_NS / gap, PACING_CATCH_UP_NS / gap + 2);
+    assert_int_equal(sent + p.skipped, stall / gap + 1);
+}
+
+static void test_a_slow_schedule_is_late_but_gives_up_only_what_has_a_successor(void **state)
+{
+    struct pacing p;
+
+    (void)state;
+    pacing_init(&p, 0, 10000000, 1);
+    /* 5 ms late with a gap of 10 ms: still worth sending. */
+    assert_int_equal(pacing_due(&p, 5000000, 32), 1);
+    assert_int_equal(pacing_take(&p), 0);
+    /* 15 ms late: the one after it is due too, and takes its place. */
+    assert_int_equal(pacing_due(&p, 25000000, 32), 1);
+    assert_int_equal(pacing_take(&p), 20000000);
+    assert_int_equal(p.skipped, 1);
+}
+
+static void test_an_hours_stall_costs_no_time(void **state)
+{
+    struct pacing p;
+
+    (void)state;
+    pacing_init(&p, 0, 1, 3); /* 3 sends a ns */
+    assert_int_equal(pacing_due(&p, UINT64_C(3600000000000), 32), 32);
+    assert_in_range(p.skipped, UINT64_C(3) * 3599990000000, UINT64_C(3) * 3600000000000);
+}
+
+static void test_without_a_rate_everything_is_due(void **state)
+{
+    struct pacing p;
+
+    (void)state;
+    pacing_init(&p, 5000, 0, 0);
+    assert_true(pacing_is_free(&p));
+    assert_int_equal(pacing_due(&p, 0, 32), 32);
+    assert_int_equal(pacing_take(&p), 0);
+    assert_int_equal(pacing_due(&p, UINT64_MAX, 32), 32);
+    assert_int_equal(p.skipped, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ten_million_steps_do_not_drift),
+        cmocka_unit_test(test_what_is_due_is_counted_up_to_a_batch),
+        cmocka_unit_test(test_a_late_send_does_not_move_the_next_ones),
+        cmocka_unit_test(
+            test_after_a_stall_two_milliseconds_are_made_up_for_and_the_rest_is_given_up),
+        cmocka_unit_test(test_a_slow_schedule_is_late_but_gives_up_only_what_has_a_successor),
+        cmocka_unit_test(test_an_hours_stall_costs_no_time),
+        cmocka_unit_test(test_without_a_rate_everything_is_due),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
