@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/commands.h"
 #include "agent/agent.h"
+#include "base/log.h"
+#include "cmd/man.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,26 +21,40 @@ static int version_run(const struct command *command, int argc, char **argv)
 const struct command cmd_version = {
     .name = "version", .summary = "print the version", .args = "", .run = version_run};
 
+struct help_flags {
+    bool scdoc;
+};
+
+static const struct option_row help_rows[] = {
+    {"scdoc", 0, NULL, "the manual page's source instead", OPTION_FLAG, offsetof(struct help_flags, scdoc), 0, 0, 0,
+     NULL, NULL},
+    {0},
+};
+
 static int help_run(const struct command *command, int argc, char **argv)
 {
-    int n, code = options_parse(command, argc, argv, NULL, &argv, &n);
+    struct help_flags flags = {0};
+    int n, code = options_parse(command, argc, argv, &flags, &argv, &n);
 
     if (code != OPTIONS_GO_ON)
         return code;
     for (const struct command *const *c = command_table; *c; c++) {
-        if (strcmp((*c)->name, argv[0]) == 0) {
+        if (strcmp((*c)->name, argv[0]) != 0)
+            continue;
+        if (flags.scdoc)
+            man_page(*c, stdout);
+        else
             options_usage(*c, stdout);
-            return EXIT_OK;
-        }
+        return EXIT_OK;
     }
-    fprintf(stderr, "vnperf: error: there is no command '%.60s' (vnperf help lists them)\n",
-            argv[0]);
+    log_say(LOG_ERROR, "there is no command '%.60s' (vnperf help lists them)", argv[0]);
     return EXIT_USAGE;
 }
 
 const struct command cmd_help = {.name = "help",
                                  .summary = "tell about a command",
                                  .args = "COMMAND",
+                                 .rows = help_rows,
                                  .min_args = 1,
                                  .max_args = 1,
                                  .run = help_run};

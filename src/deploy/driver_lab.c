@@ -7,474 +7,16 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "deploy/driver.h"
-#include "deploy/lab_keeper.h"
-#include "deploy/lab_net.h"
+#include "deploy/lab.h"
 #include "deploy/process.h"
 #include "deploy/spawn.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
+#include <signal.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/wait.h>
 
-enum {
-    LAB_COMMAND_MS = 10000,
-    LAB_UP_MS = 5000,    /* from links set up to links that carry */
-    LAB_EMPTY_MS = 2000, /* for processes of a namespace to die */
-    LAB_POLL_US = 500,
-    LAB_GONE_POLL_MS = 5,
-    LAB_OUTPUT_SIZE = 16384,
-    LAB_PATH_SIZE = 256,
-    LAB_PLACES_MAX = 256,
-    LAB_DESCRIBED_SIZE = 48,
-};
-
-/* A resource that create was called for; with a network namespace unless it is a network. */
-struct lab_place {
-    bool used;
-    struct resource resource;
-    int netns_fd;           /* owned; -1 none (yet) */
-    unsigned number;        /* of its kind, from 1 */
-    struct lab_place *node; /* VM, router, external host: lent by the table; where its links end */
-    struct lab_vm_net vm;
-    bool floats; /* its floating address is in the router */
-};
-
-struct driver_state {
-    char ip[LAB_PATH_SIZE], nft[LAB_PATH_SIZE];
-    bool v6;
-    struct lab_keeper keeper;       /* owned */
-    char first[LAB_DESCRIBED_SIZE]; /* the resource that stands for the keeper in the ledger */
-    struct lab_place place[LAB_PLACES_MAX];
-    unsigned n_vms;                           /* so far; numbers are not used again */
-    unsigned next_host[LAB_NETWORKS_MAX + 1]; /* by number of the network */
-    unsigned next_floating;
-    int *agent; /* owned; pidfds of what was spawned */
-    size_t n_agents;
-};
-
-/* ---- the table ---- */
-
-static struct lab_place *place_find(struct driver_state *lab, int kind, const char *name)
-{
-    for (size_t i = 0; i < LAB_PLACES_MAX; i++) {
-        struct lab_place *p = &lab->place[i];
-
-        if (p->used && (kind < 0 || p->resource.kind == (enum resource_kind)kind) &&
-            (!name || strcmp(p->resource.name, name) == 0))
-            return p;
-    }
-    return NULL;
-}
-
-static unsigned place_count(const struct driver_state *lab, enum resource_kind kind)
-{
-    unsigned n = 0;
-
-    for (size_t i = 0; i < LAB_PLACES_MAX; i++)
-        n += lab->place[i].used && lab->place[i].resource.kind == kind;
-    return n;
-}
-
-/* The node of that number, or NULL. */
-static struct lab_place *place_node(struct driver_state *lab, unsigned number)
-{
-    for (size_t i = 0; i < LAB_PLACES_MAX; i++)
-        if (lab->place[i].used && lab->place[i].resource.kind == RESOURCE_NODE &&
-            lab->place[i].number == number)
-            return &lab->place[i];
-    return NULL;
-}
-
-static int place_add(struct driver_state *lab, const struct resource *resource,
-                     struct lab_place **ret_place, struct err *err)
-{
-    unsigned n = place_count(lab, resource->kind);
-
-    if (place_find(lab, (int)resource->kind, resource->name))
-        return err_set(err, EEXIST, "the lab has it");
-    if (resource->kind == RESOURCE_NODE && n >= LAB_NODES_MAX)
-        return err_say(err, "the lab has %d nodes and no more", LAB_NODES_MAX);
-    if (resource->kind == RESOURCE_NETWORK && n >= LAB_NETWORKS_MAX)
-        return err_say(err, "the lab has %d networks and no more", LAB_NETWORKS_MAX);
-    if ((resource->kind == RESOURCE_ROUTER || resource->kind == RESOURCE_EXTERNAL) && n)
-        return err_say(err, "the lab has one %s and no more", resource_kind_name[resource->kind]);
-    for (size_t i = 0; i < LAB_PLACES_MAX; i++) {
-        struct lab_place *p = &lab->place[i];
-
-        if (p->used)
-            continue;
-        *p = (struct lab_place){
-            .used = true, .resource = *resource, .netns_fd = -1, .number = n + 1};
-        *ret_place = p;
-        return 0;
-    }
-    return err_say(err, "the lab has %d resources and no more", LAB_PLACES_MAX);
-}
-
-static void place_drop(struct lab_place *p)
-{
-    close_p(&p->netns_fd);
-    *p = (struct lab_place){.netns_fd = -1};
-}
-
-/* ---- commands inside ---- */
-
-enum lab_tool { LAB_IP, LAB_IP_FORCE, LAB_NFT };
-
-struct lab_command {
-    enum lab_tool tool;
-    const struct lab_place *in;
-    const struct lab_place *other; /* seen as fd 7; NULL none */
-    const struct lab_text *text;
-    int (*prepare)(const void *arg, char detail[SPAWN_DETAIL_SIZE]);
-    const void *prepare_arg;
-};
-
-/* Run it; output is what it wrote, exit code 0 or not. */
-static int lab_run(struct driver_state *lab, const struct lab_command *c,
-                   char output[LAB_OUTPUT_SIZE], struct err *err)
-{
-    char *const ip[] = {lab->ip, (char *)"-d", (char *)"-o", (char *)"-batch", (char *)"-", NULL};
-    char *const force[] = {lab->ip, (char *)"-force", (char *)"-batch", (char *)"-", NULL};
-    char *const nft[] = {lab->nft, (char *)"-f", (char *)"-", NULL};
-    struct spawn_request q = {.argv = c->tool == LAB_NFT        ? nft
-                                      : c->tool == LAB_IP_FORCE ? force
-                                                                : ip,
-                              .netns_fd = c->in->netns_fd,
-                              .pass_fd = {c->other ? c->other->netns_fd : 0},
-                              .prepare = c->prepare,
-                              .prepare_arg = c->prepare_arg};
-    int r = lab_keeper_check(&lab->keeper, err);
-
-    if (r < 0)
-        return r;
-    if (c->text->full)
-        return err_set(err, ENOBUFS, "the text for %s", q.argv[0]);
-    lab_keeper_place(&lab->keeper, &q);
-    return spawn_run(&q, c->text->text, output, LAB_OUTPUT_SIZE,
-                     clock_mono_ns() + (uint64_t)LAB_COMMAND_MS * CLOCK_MS, err);
-}
-
-/* The same, where anything but success is an error. */
-static int lab_do(struct driver_state *lab, const struct lab_command *c, struct err *err)
-{
-    char output[LAB_OUTPUT_SIZE] = "", line[160] = "", about[160] = "";
-    int r = lab_run(lab, c, output, err);
-
-    if (r <= 0)
-        return r;
-    lab_net_complaint(c->text->text, output, line, sizeof line, about, sizeof about);
-    err_say(err, "%s%s%s in %s ended with %d: %s", c->tool == LAB_NFT ? "nft" : "ip",
-            about[0] ? " " : "", about, c->in->resource.name, r,
-            line[0] ? line : "it says nothing");
-    return -EIO;
-}
-
-/* Lines that remove what may not be there (any more). */
-static int lab_undo(struct driver_state *lab, const struct lab_place *in,
-                    const struct lab_text *text, struct err *err)
-{
-    struct lab_command c = {.tool = LAB_IP_FORCE, .in = in, .text = text};
-    char output[LAB_OUTPUT_SIZE] = "", line[160] = "", about[160] = "";
-    int r = lab_run(lab, &c, output, err);
-
-    if (r <= 0 || lab_net_is_gone(output))
-        return r < 0 ? r : 0;
-    lab_net_complaint(text->text, output, line, sizeof line, about, sizeof about);
-    err_say(err, "ip in %s ended with %d: %s", in->resource.name, r, line);
-    return -EIO;
-}
-
-/* Wait until a link carries packets. */
-static int lab_wait_link(struct driver_state *lab, const struct lab_place *in, const char *link,
-                         struct err *err)
-{
-    uint64_t deadline_ns = clock_mono_ns() + (uint64_t)LAB_UP_MS * CLOCK_MS;
-    struct lab_text t = {0};
-    struct lab_command c = {.tool = LAB_IP, .in = in, .text = &t};
-
-    lab_text_add(&t, "link show dev %s\n", link);
-    for (;;) {
-        char output[LAB_OUTPUT_SIZE] = "";
-        int r = lab_run(lab, &c, output, err);
-
-        if (r < 0)
-            return r;
-        if (r == 0 && output[0] && lab_net_is_up(output))
-            return 0;
-        if (clock_mono_ns() >= deadline_ns)
-            return err_set(err, ETIMEDOUT, "waiting for link %s in %s to come up", link,
-                           in->resource.name);
-        clock_sleep_until(clock_mono_ns() + (uint64_t)LAB_POLL_US * CLOCK_US);
-    }
-}
-
-/* ---- settings of a new namespace, written by a process inside, before it becomes `ip` ---- */
-
-struct lab_sysctl {
-    const char *path, *value;
-    bool may_lack; /* a kernel may be without it */
-};
-
-static const struct lab_sysctl lab_sysctls[] = {
-    /* Inherited from the host otherwise, and what it has there is not ours to know. */
-    {"ipv4/conf/all/rp_filter", "0", false},
-    {"ipv4/conf/default/rp_filter", "0", false},
-    {"ipv6/conf/all/disable_ipv6", "0", true},
-    {"ipv6/conf/default/disable_ipv6", "0", true},
-    /* An address is usable at once: nobody else can have it here. */
-    {"ipv6/conf/all/accept_dad", "0", true},
-    {"ipv6/conf/default/accept_dad", "0", true},
-    {"ipv6/conf/all/accept_ra", "0", true},
-    {"ipv6/conf/default/accept_ra", "0", true},
-    /* A host with containers has bridged frames go through its firewall; here bridges only carry. */
-    {"bridge/bridge-nf-call-iptables", "0", true},
-    {"bridge/bridge-nf-call-ip6tables", "0", true},
-    {"bridge/bridge-nf-call-arptables", "0", true},
-};
-
-static const struct lab_sysctl lab_sysctls_host[] = {{"ipv4/ip_forward", "0", false}};
-static const struct lab_sysctl lab_sysctls_router[] = {{"ipv4/ip_forward", "1", false},
-                                                       {"ipv6/conf/all/forwarding", "1", true}};
-
-static int sysctl_write(const struct lab_sysctl *s, const char *path)
-{
-    AUTO(close_p) int fd = open(path, O_RDWR | O_CLOEXEC);
-    AUTO(close_p) int read_fd = -1;
-    char was[16] = "";
-    int r;
-
-    if (fd >= 0 && write(fd, s->value, strlen(s->value)) > 0)
-        return 0;
-    r = -errno;
-    if (r == -ENOENT && s->may_lack)
-        return 0;
-    /* Not ours to set, but as it should be. */
-    read_fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (read_fd >= 0 && read(read_fd, was, sizeof was - 1) > 0 &&
-        strncmp(was, s->value, strlen(s->value)) == 0)
-        return 0;
-    return r;
-}
-
-static int sysctls_write(const struct lab_sysctl *s, size_t n, bool *fresh_proc,
-                         char detail[SPAWN_DETAIL_SIZE])
-{
-    for (size_t i = 0; i < n; i++) {
-        char path[SPAWN_DETAIL_SIZE - 16];
-        int r;
-
-        snprintf(path, sizeof path, "/proc/sys/net/%s", s[i].path);
-        r = sysctl_write(&s[i], path);
-        /* Containers have /proc/sys read-only; a /proc of our own is not, where it may be mounted. */
-        if (r == -EROFS && !*fresh_proc) {
-            *fresh_proc = true;
-            if (unshare(CLONE_NEWNS) == 0 && mount("", "/", NULL, MS_SLAVE | MS_REC, NULL) == 0 &&
-                mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0)
-                r = sysctl_write(&s[i], path);
-        }
-        if (r < 0) {
-            snprintf(detail, SPAWN_DETAIL_SIZE, "writing %s", path);
-            return r;
-        }
-    }
-    return 0;
-}
-
-static int lab_prepare(const void *arg, char detail[SPAWN_DETAIL_SIZE])
-{
-    const struct lab_place *p = arg;
-    bool fresh_proc = false;
-    int r = sysctls_write(lab_sysctls, ARRAY_SIZE(lab_sysctls), &fresh_proc, detail);
-
-    if (r < 0)
-        return r;
-    if (p->resource.kind == RESOURCE_ROUTER)
-        return sysctls_write(lab_sysctls_router, ARRAY_SIZE(lab_sysctls_router), &fresh_proc,
-                             detail);
-    return sysctls_write(lab_sysctls_host, ARRAY_SIZE(lab_sysctls_host), &fresh_proc, detail);
-}
-
-/* ---- making ---- */
-
-static int lab_make_netns(struct driver_state *lab, struct lab_place *p, struct err *err)
-{
-    struct lab_text t = {0};
-    struct lab_command c = {
-        .tool = LAB_IP, .in = p, .text = &t, .prepare = lab_prepare, .prepare_arg = p};
-
-    p->netns_fd = lab_keeper_netns(&lab->keeper, err);
-    if (p->netns_fd < 0)
-        return p->netns_fd;
-    lab_text_add(&t, "link set dev lo up\n");
-    return lab_do(lab, &c, err);
-}
-
-static int lab_make_node(struct driver_state *lab, struct lab_place *p, struct err *err)
-{
-    struct lab_place *first = p->number > 1 ? place_node(lab, 1) : NULL;
-    struct lab_text t = {0}, t_first = {0};
-    struct lab_command c = {.tool = LAB_IP, .in = p, .other = first, .text = &t};
-    struct lab_command c_first = {.tool = LAB_IP, .in = first, .text = &t_first};
-    int r;
-
-    r = lab_make_netns(lab, p, err);
-    if (r < 0)
-        return r;
-    lab_net_node(&t, p->number, lab->v6);
-    r = lab_do(lab, &c, err);
-    if (r < 0 || !first)
-        return r;
-    lab_net_node_first(&t_first, lab->v6);
-    r = lab_do(lab, &c_first, err);
-    if (r < 0)
-        return r;
-    r = lab_wait_link(lab, first, "under0", err);
-    return r < 0 ? r : lab_wait_link(lab, p, "under0", err);
-}
-
-static int lab_make_network(struct driver_state *lab, struct lab_place *p, struct err *err)
-{
-    bool stretched = place_count(lab, RESOURCE_NODE) > 1;
-
-    if (!place_node(lab, 1))
-        return err_say(err, "a network needs a node first");
-    for (unsigned i = 1; i <= LAB_NODES_MAX; i++) {
-        struct lab_place *node = place_node(lab, i);
-        struct lab_text t = {0};
-        struct lab_command c = {.tool = LAB_IP, .in = node, .text = &t};
-        char link[16];
-        int r;
-
-        if (!node)
-            continue;
-        lab_net_network(&t, p->number, node->number, stretched);
-        r = lab_do(lab, &c, err);
-        if (r < 0)
-            return r;
-        snprintf(link, sizeof link, "vx-net%u", p->number);
-        if (stretched && (r = lab_wait_link(lab, node, link, err)) < 0)
-            return r;
-    }
-    lab->next_host[p->number] = LAB_HOST_FIRST;
-    return 0;
-}
-
-static int lab_make_router(struct driver_state *lab, struct lab_place *p, struct err *err)
-{
-    unsigned n_networks = place_count(lab, RESOURCE_NETWORK);
-    struct lab_text t_node = {0}, t = {0}, t_nft = {0};
-    struct lab_command c_node = {.tool = LAB_IP, .other = p, .text = &t_node};
-    struct lab_command c = {.tool = LAB_IP, .in = p, .text = &t},
-                       c_nft = {.tool = LAB_NFT, .in = p, .text = &t_nft};
-    int r;
-
-    p->node =
-        p->resource.node[0] ? place_find(lab, RESOURCE_NODE, p->resource.node) : place_node(lab, 1);
-    if (!p->node || !n_networks)
-        return err_say(err, "a router needs its node and a network first");
-    r = lab_make_netns(lab, p, err);
-    if (r < 0)
-        return r;
-    c_node.in = p->node;
-    lab_net_router_node(&t_node, n_networks);
-    lab_net_router(&t, n_networks, lab->v6);
-    lab_net_router_nft(&t_nft, n_networks);
-    if ((r = lab_do(lab, &c_node, err)) < 0 || (r = lab_do(lab, &c, err)) < 0 ||
-        (r = lab_do(lab, &c_nft, err)) < 0)
-        return r;
-    for (unsigned i = 0; i <= n_networks; i++) {
-        char link[16] = "ext", port[20];
-
-        if (i)
-            snprintf(link, sizeof link, "net%u", i);
-        snprintf(port, sizeof port, "rt-%s", link);
-        if ((r = lab_wait_link(lab, p, link, err)) < 0 ||
-            (r = lab_wait_link(lab, p->node, port, err)) < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int lab_make_external(struct driver_state *lab, struct lab_place *p, struct err *err)
-{
-    struct lab_place *router = place_find(lab, RESOURCE_ROUTER, NULL);
-    struct lab_text t_node = {0}, t = {0};
-    struct lab_command c_node = {.tool = LAB_IP, .other = p, .text = &t_node};
-    struct lab_command c = {.tool = LAB_IP, .in = p, .text = &t};
-    int r;
-
-    if (!router)
-        return err_say(err, "an external host needs the router first");
-    p->node = router->node;
-    r = lab_make_netns(lab, p, err);
-    if (r < 0)
-        return r;
-    c_node.in = p->node;
-    lab_net_external_node(&t_node);
-    lab_net_external(&t, lab->v6);
-    if ((r = lab_do(lab, &c_node, err)) < 0 || (r = lab_do(lab, &c, err)) < 0)
-        return r;
-    r = lab_wait_link(lab, p, "eth0", err);
-    return r < 0 ? r : lab_wait_link(lab, p->node, "ex-host", err);
-}
-
-/* The floating address of a VM, when there is a router to carry it. */
-static int lab_float(struct driver_state *lab, struct lab_place *p, bool add, struct err *err)
-{
-    struct lab_place *router = place_find(lab, RESOURCE_ROUTER, NULL);
-    struct lab_text t = {0}, t_nft = {0};
-    struct lab_command c = {.tool = LAB_IP, .in = router, .text = &t};
-    struct lab_command c_nft = {.tool = LAB_NFT, .in = router, .text = &t_nft};
-    int r;
-
-    if (!router || !p->vm.floating || add == p->floats)
-        return 0;
-    lab_net_floating(&t, &p->vm, add);
-    lab_net_floating_nft(&t_nft, &p->vm, add);
-    if ((r = lab_do(lab, &c, err)) < 0 || (r = lab_do(lab, &c_nft, err)) < 0)
-        return r;
-    p->floats = add;
-    return 0;
-}
-
-static int lab_make_vm(struct driver_state *lab, struct lab_place *p, struct err *err)
-{
-    struct lab_place *network = place_find(lab, RESOURCE_NETWORK, p->resource.network);
-    struct lab_text t_node = {0}, t = {0};
-    struct lab_command c_node = {.tool = LAB_IP, .other = p, .text = &t_node};
-    struct lab_command c = {.tool = LAB_IP, .in = p, .text = &t};
-    char port[16];
-    int r;
-
-    p->node = place_find(lab, RESOURCE_NODE, p->resource.node);
-    if (!p->node || !network)
-        return err_say(err, "the lab has no %s '%s'", p->node ? "network" : "node",
-                       p->node ? p->resource.network : p->resource.node);
-    if (lab->next_host[network->number] > LAB_HOST_LAST || lab->next_floating > LAB_FLOATING_LAST)
-        return err_say(err, "network %s has no address left", network->resource.name);
-    p->vm = (struct lab_vm_net){
-        .vm = ++lab->n_vms,
-        .network = network->number,
-        .host = lab->next_host[network->number]++,
-        .floating = place_find(lab, RESOURCE_ROUTER, NULL) ? lab->next_floating++ : 0};
-    r = lab_make_netns(lab, p, err);
-    if (r < 0)
-        return r;
-    c_node.in = p->node;
-    lab_net_vm_node(&t_node, &p->vm);
-    lab_net_vm(&t, &p->vm, lab->v6);
-    snprintf(port, sizeof port, "vm%u", p->vm.vm);
-    if ((r = lab_do(lab, &c_node, err)) < 0 || (r = lab_do(lab, &c, err)) < 0 ||
-        (r = lab_float(lab, p, true, err)) < 0)
-        return r;
-    r = lab_wait_link(lab, p, "eth0", err);
-    return r < 0 ? r : lab_wait_link(lab, p->node, port, err);
-}
+enum { LAB_EMPTY_MS = 2000 }; /* for processes of a namespace to die */
 
 static void lab_placed(const struct driver_state *lab, const struct lab_place *p,
                        struct placed *ret_placed)
@@ -508,20 +50,16 @@ static void lab_placed(const struct driver_state *lab, const struct lab_place *p
     *ret_placed = placed;
 }
 
-typedef int lab_maker(struct driver_state *lab, struct lab_place *p, struct err *err);
-
 static int lab_create(struct driver_state *lab, const struct resource *resource,
                       struct placed *ret_placed, struct err *err)
 {
-    static lab_maker *const makers[RESOURCE_KIND_COUNT] = {
-        lab_make_node, lab_make_network, lab_make_router, lab_make_external, lab_make_vm};
     struct lab_place *p = NULL;
     int r = lab_keeper_check(&lab->keeper, err);
 
     if (r == 0)
-        r = place_add(lab, resource, &p, err);
+        r = lab_make_place(lab, resource, &p, err);
     if (r == 0)
-        r = makers[resource->kind](lab, p, err);
+        r = lab_make(lab, p, err);
     if (r < 0)
         return err_wrap(err, r, "making %s %s", resource_kind_name[resource->kind], resource->name);
     lab_placed(lab, p, ret_placed);
@@ -530,61 +68,9 @@ static int lab_create(struct driver_state *lab, const struct resource *resource,
 
 /* ---- removing ---- */
 
-/*
- * A veth whose one end was in a namespace that we let go of is taken down by the kernel, many at a time; removing each by
- * hand would cost a wait of the kernel's each. The node, which goes last, waits until it sees that they are gone.
- */
-static int lab_wait_bare(struct driver_state *lab, struct lab_place *node, struct err *err)
-{
-    uint64_t deadline_ns = clock_mono_ns() + (uint64_t)LAB_UP_MS * CLOCK_MS;
-    struct lab_text t = {0};
-    struct lab_command c = {.tool = LAB_IP, .in = node, .text = &t};
-
-    lab_text_add(&t, "link show\n");
-    for (;;) {
-        char output[LAB_OUTPUT_SIZE] = "";
-        int r = lab_run(lab, &c, output, err);
-
-        if (r < 0 || (r == 0 && lab_net_is_bare(output)))
-            return r;
-        if (clock_mono_ns() >= deadline_ns)
-            return err_set(err, ETIMEDOUT, "waiting for its links to go (%.100s)", output);
-        clock_sleep_until(clock_mono_ns() + LAB_GONE_POLL_MS * CLOCK_MS);
-    }
-}
-
-/* What a resource has in nodes and in the router beside the ends of its own links. */
-static int lab_remove_traces(struct driver_state *lab, struct lab_place *p, struct err *err)
-{
-    struct lab_text t = {0};
-    int r = 0;
-
-    switch (p->resource.kind) {
-    case RESOURCE_NODE:
-        if (p->netns_fd < 0)
-            return 0;
-        lab_text_add(&t, "link del dev under0\n");
-        r = lab_undo(lab, p, &t, err);
-        return r < 0 ? r : lab_wait_bare(lab, p, err);
-    case RESOURCE_NETWORK:
-        lab_net_network_remove(&t, p->number);
-        for (unsigned i = 1; i <= LAB_NODES_MAX && r == 0; i++)
-            if (place_node(lab, i))
-                r = lab_undo(lab, place_node(lab, i), &t, err);
-        return r;
-    case RESOURCE_ROUTER:
-        lab_net_router_node_remove(&t);
-        return p->node ? lab_undo(lab, p->node, &t, err) : 0;
-    case RESOURCE_VM:
-        return lab_float(lab, p, false, err);
-    default:
-        return 0;
-    }
-}
-
 static int lab_destroy(struct driver_state *lab, const struct resource *resource, struct err *err)
 {
-    struct lab_place *p = place_find(lab, (int)resource->kind, resource->name);
+    struct lab_place *p = lab_make_find(lab, (int)resource->kind, resource->name);
     int r = 0;
 
     if (!p)
@@ -598,12 +84,12 @@ static int lab_destroy(struct driver_state *lab, const struct resource *resource
                 err_set(err, r, "ending what runs in it");
         }
         if (r == 0)
-            r = lab_remove_traces(lab, p, err);
+            r = lab_make_remove(lab, p, err);
         if (r < 0 && lab_keeper_check(&lab->keeper, NULL) == 0)
             return err_wrap(err, r, "removing %s %s", resource_kind_name[resource->kind],
                             resource->name);
     }
-    place_drop(p);
+    lab_make_drop(p);
     return 0;
 }
 
@@ -633,12 +119,12 @@ static int lab_spawn(struct driver_state *lab, const char *name, char *const arg
                      struct spawned *ret_spawned, struct err *err)
 {
     struct lab_place *p = NULL;
-    struct spawn_request q = {.argv = argv, .fresh_sys = true};
+    struct spawn_request q = {.argv = argv, .own_mounts = true};
     int r = lab_keeper_check(&lab->keeper, err);
 
     for (int kind = 0; kind < RESOURCE_KIND_COUNT && !p; kind++)
         if (kind != RESOURCE_NETWORK)
-            p = place_find(lab, kind, name);
+            p = lab_make_find(lab, kind, name);
     if (r == 0 && (!p || p->netns_fd < 0))
         r = err_set(err, ENOENT, "the lab has no '%s' to start a program in", name);
     if (r == 0) {
@@ -748,7 +234,7 @@ static void lab_close(struct driver_state *lab)
     lab_keeper_stop(&lab->keeper, lab_reap, lab);
     for (size_t i = 0; i < LAB_PLACES_MAX; i++)
         if (lab->place[i].used)
-            place_drop(&lab->place[i]);
+            lab_make_drop(&lab->place[i]);
     for (size_t i = 0; i < lab->n_agents; i++)
         close(lab->agent[i]);
     free(lab->agent);

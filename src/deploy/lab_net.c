@@ -12,7 +12,7 @@
 /* A namespace that is passed to `ip`: it takes a path where it finds a slash. */
 static const char fd7[] = "/proc/self/fd/7";
 
-void lab_text_add(struct lab_text *t, const char *fmt, ...)
+void lab_net_add(struct lab_text *t, const char *fmt, ...)
 {
     va_list ap;
     int n;
@@ -87,16 +87,16 @@ void lab_net_external_address(bool v6, char ret[FLOW_ADDRESS_SIZE])
 
 static void address_add(struct lab_text *t, const char *dev, const char *v4, const char *v6)
 {
-    lab_text_add(t, "address add %s/24 dev %s\n", v4, dev);
+    lab_net_add(t, "address add %s/24 dev %s\n", v4, dev);
     if (v6[0])
-        lab_text_add(t, "address add %s/64 dev %s nodad\n", v6, dev);
+        lab_net_add(t, "address add %s/64 dev %s nodad\n", v6, dev);
 }
 
 static void default_route(struct lab_text *t, const char *v4, const char *v6)
 {
-    lab_text_add(t, "route add default via %s\n", v4);
+    lab_net_add(t, "route add default via %s\n", v4);
     if (v6[0])
-        lab_text_add(t, "route add default via %s\n", v6);
+        lab_net_add(t, "route add default via %s\n", v6);
 }
 
 /* group: what is removed together; the kernel waits for its readers once and not once a link. */
@@ -104,19 +104,19 @@ static void bridge_add(struct lab_text *t, const char *name, unsigned group, uns
 {
     /* No spanning tree and no delay: a port forwards when it is up. No snooping: multicast, and so IPv6 neighbour
      * discovery, goes to every port. No address of its own: a bridge only carries. */
-    lab_text_add(
+    lab_net_add(
         t, "link add name %s mtu %u type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n",
         name, mtu);
-    lab_text_add(t, "link set dev %s addrgenmode none group %u up\n", name, group);
+    lab_net_add(t, "link set dev %s addrgenmode none group %u up\n", name, group);
 }
 
 /* A veth from this namespace's bridge to `inner` in the namespace of fd 7. */
 static void port_add(struct lab_text *t, const char *port, const char *bridge, const char *inner,
                      const char *mac, unsigned mtu)
 {
-    lab_text_add(t, "link add name %s mtu %u type veth peer name %s address %s mtu %u netns %s\n",
-                 port, mtu, inner, mac, mtu, fd7);
-    lab_text_add(t, "link set dev %s addrgenmode none master %s up\n", port, bridge);
+    lab_net_add(t, "link add name %s mtu %u type veth peer name %s address %s mtu %u netns %s\n",
+                port, mtu, inner, mac, mtu, fd7);
+    lab_net_add(t, "link set dev %s addrgenmode none master %s up\n", port, bridge);
 }
 
 /* ---- nodes and networks ---- */
@@ -130,14 +130,14 @@ void lab_net_node(struct lab_text *t, unsigned node, bool v6)
         lab_net_node_address(node, true, own_v6);
     if (node == 1) {
         /* Until there is a second node there is nobody at the other end; its addresses are its own all the same. */
-        lab_text_add(t, "address add %s/32 dev lo\n", own);
+        lab_net_add(t, "address add %s/32 dev lo\n", own);
         if (v6)
-            lab_text_add(t, "address add %s/128 dev lo nodad\n", own_v6);
+            lab_net_add(t, "address add %s/128 dev lo nodad\n", own_v6);
         return;
     }
-    lab_text_add(t, "link add name under0 mtu %u type veth peer name under0 mtu %u netns %s\n",
-                 LAB_MTU, LAB_MTU, fd7);
-    lab_text_add(t, "link set dev under0 up\n");
+    lab_net_add(t, "link add name under0 mtu %u type veth peer name under0 mtu %u netns %s\n",
+                LAB_MTU, LAB_MTU, fd7);
+    lab_net_add(t, "link set dev under0 up\n");
     address_add(t, "under0", own, own_v6);
 }
 
@@ -148,10 +148,10 @@ void lab_net_node_first(struct lab_text *t, bool v6)
     lab_net_node_address(1, false, own);
     if (v6)
         lab_net_node_address(1, true, own_v6);
-    lab_text_add(t, "address del %s/32 dev lo\n", own);
+    lab_net_add(t, "address del %s/32 dev lo\n", own);
     if (v6)
-        lab_text_add(t, "address del %s/128 dev lo\n", own_v6);
-    lab_text_add(t, "link set dev under0 up\n");
+        lab_net_add(t, "address del %s/128 dev lo\n", own_v6);
+    lab_net_add(t, "link set dev under0 up\n");
     address_add(t, "under0", own, own_v6);
 }
 
@@ -165,17 +165,17 @@ void lab_net_network(struct lab_text *t, unsigned network, unsigned node, bool s
         return;
     lab_net_node_address(node, false, local);
     lab_net_node_address(node == 1 ? 2 : 1, false, remote);
-    lab_text_add(t,
-                 "link add name vx-net%u mtu %u type vxlan id %u dstport 4789 local %s remote %s "
-                 "dev under0\n",
-                 network, LAB_TENANT_MTU, network_group(network), local, remote);
-    lab_text_add(t, "link set dev vx-net%u addrgenmode none group %u master %s up\n", network,
-                 network_group(network), bridge);
+    lab_net_add(t,
+                "link add name vx-net%u mtu %u type vxlan id %u dstport 4789 local %s remote %s "
+                "dev under0\n",
+                network, LAB_TENANT_MTU, network_group(network), local, remote);
+    lab_net_add(t, "link set dev vx-net%u addrgenmode none group %u master %s up\n", network,
+                network_group(network), bridge);
 }
 
 void lab_net_network_remove(struct lab_text *t, unsigned network)
 {
-    lab_text_add(t, "link del group %u\n", network_group(network));
+    lab_net_add(t, "link del group %u\n", network_group(network));
 }
 
 /* ---- router ---- */
@@ -197,7 +197,7 @@ void lab_net_router_node(struct lab_text *t, unsigned n_networks)
 
 void lab_net_router_node_remove(struct lab_text *t)
 {
-    lab_text_add(t, "link del group %u\n", network_group(0));
+    lab_net_add(t, "link del group %u\n", network_group(0));
 }
 
 void lab_net_router(struct lab_text *t, unsigned n_networks, bool v6)
@@ -208,13 +208,13 @@ void lab_net_router(struct lab_text *t, unsigned n_networks, bool v6)
         char leg[16];
 
         snprintf(leg, sizeof leg, "net%u", i);
-        lab_text_add(t, "link set dev %s up\n", leg);
+        lab_net_add(t, "link set dev %s up\n", leg);
         lab_net_gateway_address(i, false, own);
         if (v6)
             lab_net_gateway_address(i, true, own_v6);
         address_add(t, leg, own, own_v6);
     }
-    lab_text_add(t, "link set dev ext up\n");
+    lab_net_add(t, "link set dev ext up\n");
     lab_net_router_address(false, own);
     if (v6)
         lab_net_router_address(true, own_v6);
@@ -226,28 +226,28 @@ void lab_net_router_nft(struct lab_text *t, unsigned n_networks)
     char own[FLOW_ADDRESS_SIZE];
 
     lab_net_router_address(false, own);
-    lab_text_add(t, "table ip vnperf {\n"
-                    "  set tenants { type ipv4_addr; flags interval; elements = {");
+    lab_net_add(t, "table ip vnperf {\n"
+                   "  set tenants { type ipv4_addr; flags interval; elements = {");
     for (unsigned i = 1; i <= n_networks; i++)
-        lab_text_add(t, "%s 192.168.%u.0/24", i > 1 ? "," : "", i);
-    lab_text_add(t, " }; }\n"
-                    "  map floating { type ipv4_addr : ipv4_addr; }\n"
-                    "  map fixed { type ipv4_addr : ipv4_addr; }\n"
-                    "  chain prerouting {\n"
-                    "    type nat hook prerouting priority dstnat; policy accept;\n"
-                    "    dnat to ip daddr map @floating\n"
-                    "  }\n"
-                    "  chain postrouting {\n"
-                    "    type nat hook postrouting priority srcnat; policy accept;\n");
+        lab_net_add(t, "%s 192.168.%u.0/24", i > 1 ? "," : "", i);
+    lab_net_add(t, " }; }\n"
+                   "  map floating { type ipv4_addr : ipv4_addr; }\n"
+                   "  map fixed { type ipv4_addr : ipv4_addr; }\n"
+                   "  chain prerouting {\n"
+                   "    type nat hook prerouting priority dstnat; policy accept;\n"
+                   "    dnat to ip daddr map @floating\n"
+                   "  }\n"
+                   "  chain postrouting {\n"
+                   "    type nat hook postrouting priority srcnat; policy accept;\n");
     /* From tenant to tenant by fixed addresses: routed as it is. By a floating address (ct status dnat) it is as if it
      * had gone out and come in again: the receiver sees the sender's floating address, or the router's. */
-    lab_text_add(t,
-                 "    ip saddr @tenants ip daddr @tenants ct status & dnat == 0 accept\n"
-                 "    ip saddr @tenants snat to ip saddr map @fixed\n"
-                 "    ip saddr @tenants snat to %s\n"
-                 "  }\n"
-                 "}\n",
-                 own);
+    lab_net_add(t,
+                "    ip saddr @tenants ip daddr @tenants ct status & dnat == 0 accept\n"
+                "    ip saddr @tenants snat to ip saddr map @fixed\n"
+                "    ip saddr @tenants snat to %s\n"
+                "  }\n"
+                "}\n",
+                own);
 }
 
 /* ---- external host ---- */
@@ -268,7 +268,7 @@ void lab_net_external(struct lab_text *t, bool v6)
         lab_net_external_address(true, own_v6);
         lab_net_router_address(true, via_v6);
     }
-    lab_text_add(t, "link set dev eth0 up\n");
+    lab_net_add(t, "link set dev eth0 up\n");
     address_add(t, "eth0", own, own_v6);
     default_route(t, via, via_v6);
 }
@@ -296,7 +296,7 @@ void lab_net_vm(struct lab_text *t, const struct lab_vm_net *vm, bool v6)
         lab_net_vm_address(vm, true, own_v6);
         lab_net_gateway_address(vm->network, true, via_v6);
     }
-    lab_text_add(t, "link set dev eth0 up\n");
+    lab_net_add(t, "link set dev eth0 up\n");
     address_add(t, "eth0", own, own_v6);
     default_route(t, via, via_v6);
 }
@@ -306,7 +306,7 @@ void lab_net_floating(struct lab_text *t, const struct lab_vm_net *vm, bool add)
     char floating[FLOW_ADDRESS_SIZE];
 
     lab_net_floating_address(vm->floating, floating);
-    lab_text_add(t, "address %s %s/32 dev ext\n", add ? "add" : "del", floating);
+    lab_net_add(t, "address %s %s/32 dev ext\n", add ? "add" : "del", floating);
 }
 
 void lab_net_floating_nft(struct lab_text *t, const struct lab_vm_net *vm, bool add)
@@ -316,8 +316,8 @@ void lab_net_floating_nft(struct lab_text *t, const struct lab_vm_net *vm, bool 
 
     lab_net_floating_address(vm->floating, floating);
     lab_net_vm_address(vm, false, fixed);
-    lab_text_add(t, "%s element ip vnperf floating { %s : %s }\n", verb, floating, fixed);
-    lab_text_add(t, "%s element ip vnperf fixed { %s : %s }\n", verb, fixed, floating);
+    lab_net_add(t, "%s element ip vnperf floating { %s : %s }\n", verb, floating, fixed);
+    lab_net_add(t, "%s element ip vnperf fixed { %s : %s }\n", verb, fixed, floating);
 }
 
 /* ---- what the tools say ---- */

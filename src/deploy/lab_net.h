@@ -51,7 +51,7 @@ struct lab_vm_net {
     unsigned floating; /* last byte of its floating address; 0 none */
 };
 
-void lab_text_add(struct lab_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void lab_net_add(struct lab_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Addresses; v6 is "" when the lab has no IPv6. */
 void lab_net_node_address(unsigned node, bool v6, char ret[FLOW_ADDRESS_SIZE]);

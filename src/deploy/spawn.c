@@ -106,11 +106,19 @@ static void spawn_enter_keeper(const struct spawn_request *q, int note_fd)
     }
 }
 
-/* Best effort: without it /sys/class/net shows the interfaces of another namespace, and some facts are missing. */
-static void spawn_mount_sys(void)
+/*
+ * Best effort: with the /sys of before, /sys/class/net shows the interfaces of another namespace; with the /proc of
+ * before, a program in a PID namespace does not find itself by its number.
+ */
+static void spawn_mount(bool proc)
 {
-    if (unshare(CLONE_NEWNS) == 0 && mount("", "/", NULL, MS_SLAVE | MS_REC, NULL) == 0)
-        mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+    if (unshare(CLONE_NEWNS) < 0 || mount("", "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+        return;
+    mount("sysfs", "/sys", "sysfs", flags, NULL);
+    if (proc)
+        mount("proc", "/proc", "proc", flags, NULL);
 }
 
 /* Only 0, 1, 2 and what is passed stay open in the program. */
@@ -151,8 +159,8 @@ _Noreturn static void spawn_child(const struct spawn_request *q, const struct sp
         spawn_enter_keeper(q, note_fd);
     if (q->netns_fd && setns(q->netns_fd, CLONE_NEWNET) < 0)
         spawn_fail(note_fd, SPAWN_NETNS, errno, NULL);
-    if (q->fresh_sys)
-        spawn_mount_sys();
+    if (q->own_mounts)
+        spawn_mount(q->keeper_pidfd != 0);
     /* Entering a user namespace clears this, so it comes late; a parent that died before it is looked for by hand. In a
      * PID namespace the parent cannot be seen, and the keeper's end does it. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -412,7 +420,7 @@ int spawn_local(char *const argv[], struct spawned *ret_spawned, struct err *err
 int spawn_netns(const char *name, char *const argv[], struct spawned *ret_spawned, struct err *err)
 {
     AUTO(close_p) int fd = -1;
-    struct spawn_request q = {.argv = argv, .fresh_sys = true};
+    struct spawn_request q = {.argv = argv, .own_mounts = true};
     char path[300];
     int r;
 

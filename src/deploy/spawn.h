@@ -20,8 +20,8 @@ struct spawn_request {
     /* 0, or a keeper's pidfd: the program is started in its PID namespace, and in its user namespace when enter_user. */
     int keeper_pidfd;
     bool enter_user;
-    int netns_fd;   /* 0, or the network namespace to be in */
-    bool fresh_sys; /* /sys of that network namespace, as far as it may be mounted */
+    int netns_fd;    /* 0, or the network namespace to be in */
+    bool own_mounts; /* /sys and /proc of those namespaces, as far as they may be mounted */
 
     int stdin_fd;                /* 0 a pipe to the caller; else this file */
     bool stderr_to_out;          /* stderr goes where stdout goes; else to ours */

@@ -202,8 +202,8 @@ static void table_path(const json_t *scenario, char ret[TABLE_CELL_SIZE])
 
 static const char *table_status_colour(const char *status)
 {
-    return strncmp(status, "failed", 6) == 0    ? "red"
-           : strncmp(status, "skipped", 7) == 0 ? "yellow"
+    return strncmp(status, "failed", 6) == 0    ? "\033[31m"
+           : strncmp(status, "skipped", 7) == 0 ? "\033[33m"
                                                 : NULL;
 }
 

@@ -115,6 +115,21 @@ static void table_column_seconds(const struct table_row *row, const char *path,
         table_column_none(ret);
 }
 
+/* Sender and receiver in one column, "0.34/0.52": there is no room for two in 100. */
+static void table_column_both_cpus(const struct table_row *row, const char *path,
+                                   char ret[TABLE_CELL_SIZE])
+{
+    char sender[TABLE_CELL_SIZE], receiver[TABLE_CELL_SIZE];
+
+    (void)path;
+    table_column_seconds(row, "sender.cpu_s_per_gb", sender);
+    table_column_seconds(row, "receiver.cpu_s_per_gb", receiver);
+    if (strcmp(sender, "-") == 0 && strcmp(receiver, "-") == 0)
+        table_column_none(ret);
+    else
+        snprintf(ret, TABLE_CELL_SIZE, "%.20s/%.20s", sender, receiver);
+}
+
 void table_column_test(const struct table_row *row, const char *path, char ret[TABLE_CELL_SIZE])
 {
     const char *kind = doc_text(row->measurement, "kind");
@@ -233,12 +248,13 @@ const struct table_column *table_column_list(size_t *ret_n)
         {"CC", "congestion_control", table_column_text, false, false},
         {"MSS", "sender.mss_bytes", table_column_count, true, false},
         {"PMTU", "sender.pmtu_bytes", table_column_count, true, false},
-        {"SND s/GB", "sender.cpu_s_per_gb", table_column_seconds, true, true},
+        {"CPU s/GB", "", table_column_both_cpus, true, true},
+        {"SND s/GB", "sender.cpu_s_per_gb", table_column_seconds, true, false},
         {"SND USER", "sender.cpu_user_ns", table_column_time, true, false},
         {"SND SYSTEM", "sender.cpu_system_ns", table_column_time, true, false},
         {"SND SOFTIRQ", "sender.node_softirq_ns", table_column_time, true, false},
         {"SND STEAL", "sender.node_steal_ns", table_column_time, true, false},
-        {"RCV s/GB", "receiver.cpu_s_per_gb", table_column_seconds, true, true},
+        {"RCV s/GB", "receiver.cpu_s_per_gb", table_column_seconds, true, false},
         {"RCV USER", "receiver.cpu_user_ns", table_column_time, true, false},
         {"RCV SYSTEM", "receiver.cpu_system_ns", table_column_time, true, false},
         {"RCV SOFTIRQ", "receiver.node_softirq_ns", table_column_time, true, false},

@@ -32,6 +32,7 @@ struct engine_trial {
     void *arg;
     struct worker *workers; /* owned */
     struct flow **lists;    /* owned; the workers' lists of flows, one after the other */
+    struct hist *hists;     /* owned; one a flow, used when the protocol wants it */
     uint32_t n_workers, n_started, n_done;
     uint32_t n_intervals, next_interval;
     bool has_part[FLOW_PART_COUNT];
@@ -132,13 +133,13 @@ static void engine_trial_done(struct engine_trial *t)
         struct flow *flow = &t->engine->flows[i];
 
         tally_done(&flow->tally);
-        free(flow->rtt);
         flow->rtt = NULL;
         free(flow->state);
         flow->state = NULL;
     }
     free(t->workers);
     free(t->lists);
+    free(t->hists);
 }
 
 /* The flows of one part, shared out evenly over workers. */
@@ -180,7 +181,8 @@ static int engine_trial_init(struct engine_trial *t, struct err *err)
             (uint32_t)((t->trial->duration_ns + t->trial->interval_ns - 1) / t->trial->interval_ns);
     t->workers = calloc(engine->n_flows, sizeof *t->workers);
     t->lists = calloc(engine->n_flows, sizeof(struct flow *));
-    if (!t->workers || !t->lists)
+    t->hists = calloc(engine->n_flows, sizeof *t->hists);
+    if (!t->workers || !t->lists || !t->hists)
         return err_set(err, ENOMEM, "preparing a trial");
     for (uint32_t i = 0; i < engine->n_flows; i++) {
         struct flow *flow = &engine->flows[i];
@@ -190,9 +192,8 @@ static int engine_trial_init(struct engine_trial *t, struct err *err)
         if (flow->connect_ns)
             metric_put_real(&flow->metrics, METRIC_connect_ns, (double)flow->connect_ns);
         if (engine->ops->want_rtt && flow->sends)
-            flow->rtt = calloc(1, sizeof *flow->rtt);
-        if (tally_init(&flow->tally, t->trial) < 0 ||
-            (engine->ops->want_rtt && flow->sends && !flow->rtt))
+            flow->rtt = &t->hists[i];
+        if (tally_init(&flow->tally, t->trial) < 0)
             return err_set(err, ENOMEM, "preparing the counters of a trial");
     }
     engine_share_out(t, true, cpus, &n_listed);

@@ -44,9 +44,13 @@ int socket_address(const char *text, uint16_t port, union socket_address *ret_ad
 /* What the kernel of this namespace offers, on one line; "?" when it does not say. */
 static void socket_list_cc(char *ret, size_t size)
 {
-    AUTO(fclose_p) FILE *f = fopen("/proc/sys/net/ipv4/tcp_available_congestion_control", "re");
+    AUTO(close_p)
+    int fd = open("/proc/sys/net/ipv4/tcp_available_congestion_control", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, ret, size - 1);
 
-    if (!f || !fgets(ret, (int)size, f))
+    if (n > 0)
+        ret[n] = '\0';
+    else
         text_copy(ret, size, "?");
     ret[strcspn(ret, "\n")] = '\0';
 }

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -25,41 +25,23 @@ static uint64_t next_random(void)
     return seed * 2685821657736338717ULL;
 }
 
-static double next_share(void)
-{
-    return ((double)(next_random() >> 11) + 1) / 9007199254740993.0;
-}
+static double next_share(void) { return ((double)(next_random() >> 11) + 1) / 9007199254740993.0; }
 
-static uint64_t sample_small(void)
-{
-    return next_random() % 128;
-}
+static uint64_t sample_small(void) { return next_random() % 128; }
 
-static uint64_t sample_uniform(void)
-{
-    return 1000 + next_random() % 1000000;
-}
+static uint64_t sample_uniform(void) { return 1000 + next_random() % 1000000; }
 
-static uint64_t sample_exponential(void)
-{
-    return (uint64_t)(-log(next_share()) * 50000);
-}
+static uint64_t sample_exponential(void) { return (uint64_t)(-log(next_share()) * 50000); }
 
 /* Heavy tail: every octave up to minutes. */
-static uint64_t sample_pareto(void)
-{
-    return (uint64_t)(500 / pow(next_share(), 1.5));
-}
+static uint64_t sample_pareto(void) { return (uint64_t)(500 / pow(next_share(), 1.5)); }
 
 static uint64_t sample_two_paths(void)
 {
     return next_random() % 10 ? 20000 + next_random() % 500 : 10000000 + next_random() % 100;
 }
 
-static uint64_t sample_any(void)
-{
-    return next_random() >> next_random() % 64;
-}
+static uint64_t sample_any(void) { return next_random() >> next_random() % 64; }
 
 static uint64_t (*const samples[])(void) = {sample_small,  sample_uniform,   sample_exponential,
                                             sample_pareto, sample_two_paths, sample_any};
@@ -97,12 +79,13 @@ static void test_percentiles_are_within_one_percent_of_a_sort(void **state)
         qsort(exact, N_SAMPLES, sizeof *exact, order);
         for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
             double rank = ceil(shares[i] * N_SAMPLES);
-            uint64_t want = exact[rank < 1 ? 0 : (size_t)rank - 1], got = hist_percentile(h, shares[i]);
+            uint64_t want = exact[rank < 1 ? 0 : (size_t)rank - 1],
+                     got = hist_percentile(h, shares[i]);
             double off = fabs((double)got - (double)want);
 
             if (off > 0.01 * (double)want)
-                fail_msg("distribution %zu, share %g: %llu is not %llu", d, shares[i], (unsigned long long)got,
-                         (unsigned long long)want);
+                fail_msg("distribution %zu, share %g: %llu is not %llu", d, shares[i],
+                         (unsigned long long)got, (unsigned long long)want);
         }
         assert_true(h->min == exact[0] && h->max == exact[N_SAMPLES - 1]);
         assert_int_equal(h->count, N_SAMPLES);
@@ -272,8 +255,14 @@ static void test_a_header_that_lies_is_refused(void **state)
         {"count is larger", {2, 5, 5, 0, 0, 5, 1}, 7, -EBADMSG},
         {"min above max", {1, 6, 5, 0, 0, 5, 1}, 7, -EBADMSG},
         {"bucket behind the last", {1, 5, 5, 0, 0, 0xff, 0x7f, 1}, 8, -EBADMSG},
-        {"sum is infinite", {1, 5, 5, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf8, 0x7f, 0, 5, 1}, 15, -EBADMSG},
-        {"sum is negative", {1, 5, 5, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf8, 0xbf, 1, 0, 5, 1}, 16, -EBADMSG},
+        {"sum is infinite",
+         {1, 5, 5, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf8, 0x7f, 0, 5, 1},
+         15,
+         -EBADMSG},
+        {"sum is negative",
+         {1, 5, 5, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf8, 0xbf, 1, 0, 5, 1},
+         16,
+         -EBADMSG},
         {"a step without its count", {1, 5, 5, 0, 0, 5, 1, 3}, 8, -EBADMSG},
     };
     struct hist *back = calloc(1, sizeof *back);

@@ -4,20 +4,17 @@
 #include "base/auto.h"
 
 #include <fcntl.h>
-#include <string.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 static int hooked;
 
-static void hook(void)
-{
-    hooked++;
-}
+static void hook(void) { hooked++; }
 
 /* What two lines of each level leave on stderr at this level. */
 static void say_all(enum log_level level, char *ret, size_t size)
@@ -49,7 +46,8 @@ static void test_levels_choose_lines(void **state)
 
     (void)state;
     say_all(LOG_DEBUG, text, sizeof text);
-    assert_string_equal(text, "vnperf: error: e 1\nvnperf: warning: w\nvnperf: i\nvnperf: debug: d\n");
+    assert_string_equal(text,
+                        "vnperf: error: e 1\nvnperf: warning: w\nvnperf: i\nvnperf: debug: d\n");
     say_all(LOG_ERROR, text, sizeof text);
     assert_string_equal(text, "vnperf: error: e 1\n");
 }

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <math.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -19,7 +19,8 @@ struct row {
     const char *said;
 };
 
-static void check(int (*parse)(const char *, uint64_t *, struct err *), const struct row *rows, size_t n)
+static void check(int (*parse)(const char *, uint64_t *, struct err *), const struct row *rows,
+                  size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct err e = {0};
@@ -90,7 +91,8 @@ static void test_rates(void **state)
         {"1T", 1000000000000, NULL},
         {"100", 100, NULL},
         {"7bit", 7, NULL},
-        {"9223372.036854775807T", INT64_MAX, NULL}, {"0.0000000000001T", 0, "finer"},
+        {"9223372.036854775807T", INT64_MAX, NULL},
+        {"0.0000000000001T", 0, "finer"},
         {"9223372.036854775T", 9223372036854775000, NULL},
         {"9223373T", 0, "too large"},
         {"10Gb", 0, "not a unit"},
@@ -111,9 +113,12 @@ static void test_rates(void **state)
 static void test_sizes_are_of_1024(void **state)
 {
     static const struct row rows[] = {
-        {"64", 64, NULL},      {"8KiB", 8192, NULL},       {"1MiB", 1048576, NULL}, {"128K", 131072, NULL},
-        {"0.5K", 512, NULL},   {"2G", 2147483648, NULL},   {"0", 0, NULL},          {"0.3K", 0, "finer"},
-        {"8kB", 0, "not a unit"}, {"8Kib", 0, "not a unit"}, {"-8", 0, "negative"}, {"", 0, "empty"},
+        {"64", 64, NULL},         {"8KiB", 8192, NULL},
+        {"1MiB", 1048576, NULL},  {"128K", 131072, NULL},
+        {"0.5K", 512, NULL},      {"2G", 2147483648, NULL},
+        {"0", 0, NULL},           {"0.3K", 0, "finer"},
+        {"8kB", 0, "not a unit"}, {"8Kib", 0, "not a unit"},
+        {"-8", 0, "negative"},    {"", 0, "empty"},
     };
 
     (void)state;
@@ -177,8 +182,10 @@ static void test_shares(void **state)
         const char *text;
         double value; /* negative: refused */
     } rows[] = {
-        {"0", 0},    {"1", 1},     {"0.001", 0.001}, {"0.1%", 0.001}, {"100%", 1}, {"0.0000001%", 1e-9},
-        {"1.1", -1}, {"101%", -1}, {"-1", -1},       {"", -1},        {"%", -1},   {"nan", -1},
+        {"0", 0},        {"1", 1},     {"0.001", 0.001},
+        {"0.1%", 0.001}, {"100%", 1},  {"0.0000001%", 1e-9},
+        {"1.1", -1},     {"101%", -1}, {"-1", -1},
+        {"", -1},        {"%", -1},    {"nan", -1},
     };
 
     (void)state;
@@ -195,7 +202,8 @@ static void test_shares(void **state)
 
 static void test_lists_of_sizes(void **state)
 {
-    static const char *const bad[] = {"", ",", "128,", ",128", "128,,1024", "0", "64,0", "5G", "1,2,3,4,5", "1 ,2", "-1"};
+    static const char *const bad[] = {"",     ",",  "128,",      ",128", "128,,1024", "0",
+                                      "64,0", "5G", "1,2,3,4,5", "1 ,2", "-1"};
     uint32_t sizes[4] = {0};
     struct err e = {0};
 
@@ -208,7 +216,8 @@ static void test_lists_of_sizes(void **state)
         if (text_sizes(bad[i], sizes, 4, &e) != -EINVAL || sizes[0] != 4711 || !e.text[0])
             fail_msg("'%s' is taken", bad[i]);
     }
-    assert_int_equal(text_sizes("11111111111111111111111111111111111111111111111", sizes, 4, NULL), -EINVAL);
+    assert_int_equal(text_sizes("11111111111111111111111111111111111111111111111", sizes, 4, NULL),
+                     -EINVAL);
 }
 
 static void test_quantities_for_people(void **state)
@@ -251,7 +260,8 @@ static void test_any_number_is_shown_inside_the_buffer(void **state)
 
 static void test_endpoints(void **state)
 {
-    static const char *const bad[] = {"", "netns:", "exec:", "Local", "netns:a/b", "netns:..", "netns:.", "ssh://a", "local "};
+    static const char *const bad[] = {"",         "netns:",  "exec:",   "Local", "netns:a/b",
+                                      "netns:..", "netns:.", "ssh://a", "local "};
     struct endpoint_text e = {0};
     struct err err = {0};
     char longer[400] = "exec:";
@@ -275,7 +285,8 @@ static void test_endpoints(void **state)
 
 static void test_addresses(void **state)
 {
-    static const char *const bad[] = {"", "10.0.0", "10.0.0.256", "::g", "fe80::1%eth0", "host", "10.0.0.1 "};
+    static const char *const bad[] = {"",     "10.0.0",   "10.0.0.256", "::g", "fe80::1%eth0",
+                                      "host", "10.0.0.1 "};
 
     (void)state;
     assert_int_equal(text_address("10.0.0.1", NULL), AF_INET);

@@ -56,7 +56,7 @@ static void test_the_largest_texts_fit(void **state)
     assert_false(b.full);
     assert_false(c.full);
     for (int i = 0; i < 200; i++)
-        lab_text_add(&a, "a line that does not fit in the end\n");
+        lab_net_add(&a, "a line that does not fit in the end\n");
     assert_true(a.full);
     assert_true(strlen(a.text) < sizeof a.text);
 }

@@ -2,11 +2,11 @@
 #include "model/flow_spec.h"
 
 #include <errno.h>
-#include <string.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 

@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <math.h>
-#include <string.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -25,10 +25,11 @@ static void test_names_and_headings_are_unique(void **state)
 static void test_a_last_word_that_looks_like_a_unit_is_one(void **state)
 {
     static const char *const units[] = {"ns", "bps", "pps", "bytes", "share", "per_s", "per_gb"};
-    static const char *const counts[] = {"transactions", "packets",    "sent",        "received",      "lost",
-                                         "reordered",    "duplicated", "late",        "skipped",       "timeouts",
-                                         "refused",      "bytes",      "retransmits", "lost_segments", "cpu",
-                                         "node_cpus",    "lost_in_socket", "lost_on_path", "longest_loss"};
+    static const char *const counts[] = {
+        "transactions", "packets",        "sent",         "received",      "lost",
+        "reordered",    "duplicated",     "late",         "skipped",       "timeouts",
+        "refused",      "bytes",          "retransmits",  "lost_segments", "cpu",
+        "node_cpus",    "lost_in_socket", "lost_on_path", "longest_loss"};
     /* ns per ns: a ratio, which has no unit. */
     static const char *const ratios[] = {"delay_slope"};
 

@@ -66,8 +66,10 @@ static void add_tcp(struct scenario_result *s)
     m->sender.intervals = zeroed(3, sizeof *m->sender.intervals);
     m->receiver.intervals = zeroed(3, sizeof *m->receiver.intervals);
     for (unsigned i = 0; i < 3; i++) {
-        m->sender.intervals[i] = (struct flow_interval){
-            .bytes = 470000000, .retransmits = 4, .rtt_ns = i == 0 ? 0 : 25000, .cwnd_bytes = 3 << 20};
+        m->sender.intervals[i] = (struct flow_interval){.bytes = 470000000,
+                                                        .retransmits = 4,
+                                                        .rtt_ns = i == 0 ? 0 : 25000,
+                                                        .cwnd_bytes = 3 << 20};
         m->receiver.intervals[i].bytes = 400000000;
     }
     m->receiver.flow_bytes = zeroed(2, sizeof *m->receiver.flow_bytes);
@@ -103,7 +105,8 @@ static void add_udp(struct scenario_result *s)
                                          .delay_growth_ns = 3e6,
                                          .duration_ns = 50000000,
                                          .verdict = "over"};
-    m->search.probes[1] = (struct probe){.rate_bps = 1020000000, .loss_share = NAN, .verdict = "under"};
+    m->search.probes[1] =
+        (struct probe){.rate_bps = 1020000000, .loss_share = NAN, .verdict = "under"};
 }
 
 static void add_rr(struct scenario_result *s)
@@ -159,9 +162,11 @@ static void add_scenarios(struct run_result *run)
     name(&s[3], "5.1", "Different Network, Floating IP, Intra-node, TCP", "tcp");
     s[3].status = SCENARIO_FAILED;
     snprintf(s[3].reason, sizeof s[3].reason,
-             "connecting from vm1 to 203.0.113.7 port 5001: no answer within 5 s; a filter between the two may drop "
+             "connecting from vm1 to 203.0.113.7 port 5001: no answer within 5 s; a filter between "
+             "the two may drop "
              "it: Connection timed out");
-    snprintf(add(&s[3], FLOW_TCP_STREAM, 65536)->error, sizeof s[3].measurements[0].error, "%.299s", s[3].reason);
+    snprintf(add(&s[3], FLOW_TCP_STREAM, 65536)->error, sizeof s[3].measurements[0].error, "%.299s",
+             s[3].reason);
     name(&s[4], "5.2", "Different Network, Floating IP, Intra-node, UDP", "udp");
     s[4].status = SCENARIO_SKIPPED;
     snprintf(s[4].reason, sizeof s[4].reason, "a floating IPv6 address does not exist");
@@ -175,7 +180,8 @@ static void add_scenarios(struct run_result *run)
 static struct run_result *sample_run(void)
 {
     struct run_result *run = zeroed(1, sizeof *run);
-    static const char *const command[] = {"vnperf", "run", "--test-description", "caf\xc3\xa9 \xff"};
+    static const char *const command[] = {"vnperf", "run", "--test-description",
+                                          "caf\xc3\xa9 \xff"};
 
     snprintf(run->id, sizeof run->id, "20261121-073008-1a2b");
     run->started_wall_ns = 1795246208123000000;

@@ -141,9 +141,11 @@ static void test_without_colour_there_is_no_escape(void **state)
 
 static void test_what_the_user_did_not_choose_is_only_counted(void **state)
 {
-    AUTO(free_p) char *text = draw_text("{\"scenarios\":[{\"id\":\"8.1\",\"name\":\"VM to Host Uploading\",\"status\":"
-                                        "\"skipped\",\"reason\":\"not chosen\"}],\"summary\":{\"total\":1,\"skipped\":1}}",
-                                        TABLE_TABLE);
+    AUTO(free_p)
+    char *text = draw_text(
+        "{\"scenarios\":[{\"id\":\"8.1\",\"name\":\"VM to Host Uploading\",\"status\":"
+        "\"skipped\",\"reason\":\"not chosen\"}],\"summary\":{\"total\":1,\"skipped\":1}}",
+        TABLE_TABLE);
 
     (void)state;
     assert_null(strstr(text, "8.1"));
@@ -152,9 +154,12 @@ static void test_what_the_user_did_not_choose_is_only_counted(void **state)
 
 static void test_what_was_left_behind_is_named(void **state)
 {
-    AUTO(free_p) char *text = draw_text("{\"cleanup\":{\"left\":[\"bridge br7\",\"pid 4711\"],\"done\":true}}", TABLE_TABLE);
+    AUTO(free_p)
+    char *text = draw_text("{\"cleanup\":{\"left\":[\"bridge br7\",\"pid 4711\"],\"done\":true}}",
+                           TABLE_TABLE);
     AUTO(free_p) char *clean = draw_text("{\"cleanup\":{\"left\":[],\"done\":true}}", TABLE_TABLE);
-    AUTO(free_p) char *not_yet = draw_text("{\"cleanup\":{\"left\":[],\"done\":false}}", TABLE_TABLE);
+    AUTO(free_p)
+    char *not_yet = draw_text("{\"cleanup\":{\"left\":[],\"done\":false}}", TABLE_TABLE);
 
     (void)state;
     assert_non_null(strstr(text, "left behind: bridge br7\nleft behind: pid 4711\n"));
@@ -168,9 +173,12 @@ static void test_a_file_does_not_steer_the_terminal(void **state)
 
     (void)state;
     for (size_t i = 0; i < 3; i++) {
-        AUTO(free_p) char *text = draw_text(
-            "{\"run\":{\"id\":\"\\u001b[2J\",\"description\":\"\\u009b31m\"},\"scenarios\":[{\"id\":\"\\u001b]0;x\\u0007\","
-            "\"name\":\"a\\nb\\r\",\"status\":\"failed\",\"reason\":\"\\u001b[31mred\",\"measurements\":[{\"kind\":\"rr\","
+        AUTO(free_p)
+        char *text = draw_text(
+            "{\"run\":{\"id\":\"\\u001b[2J\",\"description\":\"\\u009b31m\"},\"scenarios\":[{"
+            "\"id\":\"\\u001b]0;x\\u0007\","
+            "\"name\":\"a\\nb\\r\",\"status\":\"failed\",\"reason\":\"\\u001b[31mred\","
+            "\"measurements\":[{\"kind\":\"rr\","
             "\"warning\":\"\\u001b[0m\",\"error\":\"\\u007f\",\"placement\":\"\\u001b\"}]}]}",
             formats[i]);
 
@@ -190,9 +198,12 @@ static void test_any_json_is_drawn(void **state)
         "\"text\"",
         "{\"run\":7,\"nodes\":{},\"scenarios\":{},\"summary\":[],\"cleanup\":null}",
         "{\"nodes\":[1,null],\"scenarios\":[null,1,\"x\",[],{}]}",
-        "{\"scenarios\":[{\"id\":5,\"name\":[],\"status\":null,\"measurements\":[null,7,{},[],{\"kind\":5}]}]}",
-        "{\"scenarios\":[{\"measurements\":[{\"kind\":\"tcp_stream\",\"throughput_bps\":1e308,\"rtt_ns\":{\"p50\":-1e300},"
-        "\"loss_share\":-5,\"retransmits\":1e200,\"write_bytes\":-9223372036854775808,\"flows\":9223372036854775807,"
+        "{\"scenarios\":[{\"id\":5,\"name\":[],\"status\":null,\"measurements\":[null,7,{},[],{"
+        "\"kind\":5}]}]}",
+        "{\"scenarios\":[{\"measurements\":[{\"kind\":\"tcp_stream\",\"throughput_bps\":1e308,"
+        "\"rtt_ns\":{\"p50\":-1e300},"
+        "\"loss_share\":-5,\"retransmits\":1e200,\"write_bytes\":-9223372036854775808,\"flows\":"
+        "9223372036854775807,"
         "\"sender\":{\"cwnd_bytes\":1e300,\"cpu_s_per_gb\":-1}}]}]}",
     };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "traffic/endpoint.h"
 
 #include <errno.h>
@@ -61,7 +62,7 @@ static inline struct flow_spec pair_spec(enum flow_kind kind, const char *addres
         .token = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
     };
 
-    strcpy(spec.address, address);
+    text_copy(spec.address, sizeof spec.address, address);
     return spec;
 }
 

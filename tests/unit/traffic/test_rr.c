@@ -274,7 +274,7 @@ static void test_a_server_on_any_address_answers_from_the_one_that_was_asked(voi
         struct pair pair;
 
         pair_listen(&pair, pair_spec(kinds[i % 2], rows[i / 2].bind, FLOW_FORWARD, 2, 64));
-        strcpy(pair.client.spec.address, rows[i / 2].ask);
+        text_copy(pair.client.spec.address, sizeof pair.client.spec.address, rows[i / 2].ask);
         pair_accept_begin(&pair);
         pair_connect(&pair);
         pair_run(&pair, &trial);

@@ -31,8 +31,8 @@ static void test_siphash_gives_the_published_values(void **state)
     uint8_t message[64];
 
     (void)state;
-    for (uint8_t i = 0; i < sizeof message; i++)
-        message[i] = i;
+    for (size_t i = 0; i < sizeof message; i++)
+        message[i] = (uint8_t)i;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         assert_int_equal(rows[i].hash, token_siphash(spec.token, message, rows[i].n));
 }
