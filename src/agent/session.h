@@ -12,7 +12,8 @@
  * trials it is told, answering on the channel under the ids of the requests.
  *
  *     prepare  → "ID ok port=N", later "ID ready"; or "ID error …"; or "ID failed …" when it ends by itself later
- *     start    → "ID interval …" while it runs, "ID result part=…" for each part, then "ID ok" or "ID error …"
+ *     start    → "ID interval …" while it runs, "ID result part=…" for each part, then "ID ok" or "ID error …", also
+ *                when the session ends before it has begun
  */
 struct session;
 
@@ -20,9 +21,9 @@ struct session;
 int session_new(struct channel *channel, uint32_t id, const struct flow_spec *spec,
                 struct session **ret_session, struct err *err);
 uint32_t session_id(const struct session *session);
-/* The thread has ended by itself: only session_free() is left to do. */
+/* It has ended by itself, and its ports are free: only session_free() is left to do. */
 bool session_ended(const struct session *session);
-/* Run a trial. errors: -EBUSY one runs or waits; -EINVAL what cannot be; -EPIPE the session has ended */
+/* Run a trial. errors: -EBUSY one runs or waits; -EINVAL what cannot be, or a start that is not about now; -EPIPE the session has ended */
 int session_start(struct session *session, uint32_t id, const struct flow_trial *trial,
                   struct err *err);
 /* Stop what runs, end the thread, free. Takes NULL. Waits for the thread: some 100 ms. */

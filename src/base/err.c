@@ -10,8 +10,6 @@ int err_set(struct err *err, int code, const char *fmt, ...)
     if (code < 0)
         code = -code;
     if (err) {
-        char words[64];
-        const char *w = strerror_r(code, words, sizeof words);
         va_list ap;
         int n;
 
@@ -20,7 +18,10 @@ int err_set(struct err *err, int code, const char *fmt, ...)
         va_end(ap);
         err->code = code;
         if (n > 0 && (size_t)n < sizeof err->text)
-            snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", w);
+            snprintf(
+                err->text + n, sizeof err->text - (size_t)n, ": %s",
+                strerror(
+                    code)); /* glibc's and musl's are safe with threads; their strerror_r differ */
     }
     return -code;
 }

@@ -1,16 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
 #include "base/text.h"
 #include "cmd/commands.h"
 #include "cmd/run_flags.h"
+#include "deploy/driver.h"
 #include "plan/steps.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void plan_resource(const struct resource *resource)
 {
     printf("  make    %-9s %s%s%s%s%s\n", resource_kind_name[resource->kind], resource->name,
            resource->node[0] ? " on " : "", resource->node,
            resource->network[0] ? ", network " : "", resource->network);
+}
+
+/* A command that making things takes, and what it reads. */
+static void plan_command(void *arg, const char *where, const char *command, const char *text)
+{
+    (void)arg;
+    printf("  run     in %s: %s\n", where, command);
+    for (const char *line = text; *line;) {
+        size_t len = strcspn(line, "\n");
+
+        printf("            %.*s\n", (int)len, line);
+        line += len + (line[len] == '\n');
+    }
+}
+
+static int plan_commands(const struct run_options *options, const struct steps *steps)
+{
+    const struct resource *resources[SCENARIO_RESOURCES];
+    const struct driver *driver = driver_find(options->driver);
+    struct err err = {0};
+    size_t n = 0;
+
+    for (unsigned i = 0; i < steps->n_steps; i++)
+        if (steps->step[i].kind == STEP_CREATE)
+            resources[n++] = steps->step[i].resource;
+    if (!driver->explain || driver->explain(resources, n, plan_command, NULL, &err) == 0)
+        return EXIT_OK;
+    log_say(LOG_ERROR, "plan: %s", err.text);
+    return EXIT_ENVIRONMENT;
 }
 
 static void plan_ask(const struct measure_ask *ask)
@@ -45,6 +77,7 @@ static int plan_run(const struct command *command, int argc, char **argv)
     uint64_t ns = 0;
     unsigned n = 0;
     char time[TEXT_SHORT];
+    bool commands_said = false;
     int code = run_flags_parse(command, argc, argv, &flags);
 
     if (code != OPTIONS_GO_ON)
@@ -56,6 +89,12 @@ static int plan_run(const struct command *command, int argc, char **argv)
 
         if (step->kind == STEP_CREATE)
             plan_resource(step->resource);
+        if (step->kind == STEP_AGENT && !commands_said) {
+            code = plan_commands(&flags.run, &steps);
+            if (code != EXIT_OK)
+                return code;
+            commands_said = true;
+        }
         if (step->kind == STEP_AGENT)
             printf("  start   agent     on %s\n", step->resource->name);
         if (step->kind != STEP_SCENARIO)

@@ -11,6 +11,7 @@ int interrupt_open(struct err *err)
     sigset_t set;
     int fd;
 
+    signal(SIGPIPE, SIG_IGN);
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);

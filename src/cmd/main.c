@@ -4,7 +4,6 @@
 #include "cmd/commands.h"
 
 #include <locale.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,7 +53,6 @@ int main(int argc, char **argv)
     setlocale(LC_ALL, "");
     /* Numbers keep their point whatever the language. */
     setlocale(LC_NUMERIC, "C");
-    signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
         main_usage(stderr);
         return EXIT_USAGE;

@@ -53,6 +53,9 @@ struct spawned {
 
 struct driver_state; /* each driver's own */
 
+/* One command that making a resource takes: in which resource it runs, its words, what is on its stdin. */
+typedef void driver_explain_fn(void *arg, const char *where, const char *command, const char *text);
+
 struct driver {
     const char *name;
     const char *summary;
@@ -78,6 +81,10 @@ struct driver {
     /* Start argv (a program that speaks over stdin and stdout) in a node, VM or external host; stderr goes to ours. */
     int (*spawn)(struct driver_state *state, const char *name, char *const argv[],
                  struct spawned *ret_spawned, struct err *err);
+
+    /* Tell the commands that create would run, resource by resource; touches nothing. NULL: it runs none. */
+    int (*explain)(const struct resource *const resources[], size_t n_resources,
+                   driver_explain_fn *tell, void *arg, struct err *err);
 
     /* One line a resource for the ledger: all that a later cleanup needs to find it without this process. */
     int (*describe)(struct driver_state *state, const struct resource *resource, char *ret_text,

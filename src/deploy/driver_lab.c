@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <string.h>
 
 enum { LAB_EMPTY_MS = 2000 }; /* for processes of a namespace to die */
@@ -58,9 +59,9 @@ static int lab_create(struct driver_state *lab, const struct resource *resource,
 
     if (r == 0)
         r = lab_make_place(lab, resource, &p, err);
-    if (r == 0)
+    if (r == 0 && p)
         r = lab_make(lab, p, err);
-    if (r < 0)
+    if (r < 0 || !p)
         return err_wrap(err, r, "making %s %s", resource_kind_name[resource->kind], resource->name);
     lab_placed(lab, p, ret_placed);
     return 0;
@@ -148,12 +149,30 @@ static void lab_reap(void *arg)
 
 /* ---- begin and end ---- */
 
+/* A sentence that needs no words of errno behind it, with a code all the same. */
+static int lab_refuse(struct err *err, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int lab_refuse(struct err *err, int code, const char *fmt, ...)
+{
+    char text[400];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    err_say(err, "%s", text);
+    if (err)
+        err->code = code;
+    return -code;
+}
+
 static int lab_find_tools(char ip[LAB_PATH_SIZE], char nft[LAB_PATH_SIZE], struct err *err)
 {
     if (spawn_find("ip", ip, LAB_PATH_SIZE) < 0)
-        return err_set(err, ENOENT, "the lab needs the program 'ip' (apt install iproute2)");
+        return lab_refuse(err, ENOENT, "the lab needs the program 'ip' (apt install iproute2)");
     if (spawn_find("nft", nft, LAB_PATH_SIZE) < 0)
-        return err_set(err, ENOENT, "the lab needs the program 'nft' (apt install nftables)");
+        return lab_refuse(err, ENOENT, "the lab needs the program 'nft' (apt install nftables)");
     return 0;
 }
 
@@ -167,7 +186,7 @@ static long lab_read_number(const char *path)
 }
 
 /* Why could namespaces not be made, and what helps? */
-static int lab_why_not(int code, struct err *err)
+static int lab_why_not(struct err *err)
 {
     static const struct {
         const char *path;
@@ -186,14 +205,15 @@ static int lab_why_not(int code, struct err *err)
         long n = lab_read_number(rows[i].path);
 
         if (n >= 0 && (n == 0) == rows[i].when_zero)
-            return err_set(err, code,
-                           "the lab needs network namespaces; %s forbids them to this user: run as "
-                           "root, or as "
-                           "root once: %s",
-                           rows[i].path, rows[i].mend);
+            return lab_refuse(
+                err, EPERM,
+                "the lab needs network namespaces; %s forbids them to this user: run as "
+                "root, or as "
+                "root once: %s",
+                rows[i].path, rows[i].mend);
     }
-    return err_set(
-        err, code,
+    return lab_refuse(
+        err, EPERM,
         geteuid() == 0
             ? "the lab needs network namespaces, and this root may not make them: a container "
               "needs CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_NET_RAW"
@@ -212,13 +232,13 @@ static int lab_probe(struct err *err)
     /* The thing itself, and gone at once: no list of rules would be as right. */
     r = lab_keeper_start("", &keeper, &why);
     if (r < 0 && (r == -EPERM || r == -EACCES || r == -ENOSPC || r == -EUSERS))
-        return lab_why_not(r, err);
+        return lab_why_not(err);
     fd = r < 0 ? r : lab_keeper_netns(&keeper, &why);
     if (fd >= 0)
         close(fd);
     lab_keeper_stop(&keeper, NULL, NULL);
     if (fd == -EPERM || fd == -EACCES || fd == -ENOSPC)
-        return lab_why_not(fd, err);
+        return lab_why_not(err);
     if (fd < 0) {
         if (err)
             *err = why;
@@ -265,6 +285,28 @@ static int lab_open(const char *run_id, const char *ledger_path, struct driver_s
         return err_wrap(err, r, "the lab of run %s", run_id);
     *ret_state = TAKE(lab);
     return 0;
+}
+
+static int lab_explain(const struct resource *const resources[], size_t n_resources,
+                       driver_explain_fn *tell, void *arg, struct err *err)
+{
+    AUTO(free_p) struct driver_state *lab = calloc(1, sizeof *lab);
+    int r = 0;
+
+    if (!lab)
+        return err_set(err, ENOMEM, "explaining the lab");
+    lab->next_floating = LAB_FLOATING_FIRST;
+    lab->v6 = access("/proc/sys/net/ipv6", F_OK) == 0;
+    lab->tell = tell;
+    lab->tell_arg = arg;
+    for (size_t i = 0; i < n_resources && r == 0; i++) {
+        struct lab_place *p = NULL;
+
+        r = lab_make_place(lab, resources[i], &p, err);
+        if (r == 0 && p)
+            r = lab_make(lab, p, err);
+    }
+    return r;
 }
 
 /* ---- the ledger ---- */
@@ -346,6 +388,7 @@ const struct driver driver_lab = {
     .create = lab_create,
     .destroy = lab_destroy,
     .spawn = lab_spawn,
+    .explain = lab_explain,
     .describe = lab_describe,
     .clean = lab_clean,
 };

@@ -34,6 +34,8 @@ struct lab_place {
 struct driver_state {
     char ip[LAB_PATH_SIZE], nft[LAB_PATH_SIZE];
     bool v6;
+    driver_explain_fn *tell; /* set: commands are told and not run, and there is no keeper */
+    void *tell_arg;
     struct lab_keeper keeper;       /* owned */
     char first[LAB_DESCRIBED_SIZE]; /* the resource that stands for the keeper in the ledger */
     struct lab_place place[LAB_PLACES_MAX];

@@ -27,7 +27,7 @@ static bool ledger_word(const char *p, size_t len, size_t size)
     if (!len || len >= size || p[0] == '.')
         return false;
     for (size_t i = 0; i < len; i++)
-        if (!isalnum((unsigned char)p[i]) && !strchr("-_.", p[i]))
+        if (!isalnum((unsigned char)p[i]) && p[i] != '-' && p[i] != '_' && p[i] != '.')
             return false;
     return true;
 }

@@ -463,8 +463,10 @@ int spawn_command(const char *command, char *const argv[], struct spawned *ret_s
     while (argv[n])
         n++;
     words = calloc(n + 5, sizeof *words);
-    if (!words || asprintf(&script, "%s \"$@\"", command) < 0)
+    script = malloc(strlen(command) + sizeof " \"$@\"");
+    if (!words || !script)
         return err_set(err, ENOMEM, "starting '%s'", command);
+    stpcpy(stpcpy(script, command), " \"$@\"");
     words[0] = (char *)"/bin/sh";
     words[1] = (char *)"-c";
     words[2] = script;

@@ -4,8 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* A thread this busy cannot do more; a rate this near is the one that was asked for. */
-static const double busy_share = 0.95, reached_share = 0.97, held_share = 0.3, idle_share = 0.7;
+/*
+ * A thread this busy cannot do more; a rate this near is the one that was asked for. A thread that uses less than its
+ * fair part of a full machine (crowded_share) has all that it wants of it: others' work is not our limit.
+ */
+static const double busy_share = 0.95, reached_share = 0.97, held_share = 0.3, idle_share = 0.7,
+                    crowded_share = 0.25;
 
 __attribute__((format(printf, 3, 4))) static void limit_say(struct measurement *m, enum limit limit,
                                                             const char *fmt, ...)
@@ -34,6 +38,12 @@ static double limit_node_busy(const struct metric_set *set)
                  metric_get_real(set, METRIC_node_steal_ns);
 
     return set->has[METRIC_node_idle_ns] && all > 0 ? 1 - idle / all : 0;
+}
+
+static bool limit_crowded(const struct metric_set *set)
+{
+    return limit_node_busy(set) >= busy_share &&
+           metric_get_real(set, METRIC_busiest_thread_share) >= crowded_share;
 }
 
 static bool limit_by_rate(struct measurement *m)
@@ -70,10 +80,10 @@ static void limit_tcp(struct measurement *m)
     else if (s->has[METRIC_busy_ns] && limit_share(s, METRIC_busy_ns) < idle_share)
         limit_say(m, LIMIT_SENDER, "the sender had nothing to send %.0f %% of the time",
                   (1 - limit_share(s, METRIC_busy_ns)) * 100);
-    else if (limit_node_busy(s) >= busy_share)
+    else if (limit_crowded(s))
         limit_say(m, LIMIT_SENDER, "the sender's machine was %.0f %% busy",
                   limit_node_busy(s) * 100);
-    else if (limit_node_busy(r) >= busy_share)
+    else if (limit_crowded(r))
         limit_say(m, LIMIT_RECEIVER, "the receiver's machine was %.0f %% busy",
                   limit_node_busy(r) * 100);
     else if (s->has[METRIC_busy_ns])

@@ -15,9 +15,9 @@ enum {
     MEASURE_TAIL_MS =
         20, /* the sender's after the window, so that the receiver's window is loaded to its end */
     MEASURE_PROBE_TAIL_MS = 2,
-    SEARCH_BUDGET_MS = 1200, /* all probes */
+    SEARCH_BUDGET_MS = 800, /* all probes */
     SEARCH_CONFIRM_MS = 500,
-    SEARCH_CONFIRM_MAX = 4,
+    SEARCH_OVERHEAD_MS = 30, /* of a trial: lead, tail, drain, answers */
 };
 
 uint64_t measure_warmup(enum flow_kind kind, uint64_t duration_ns)
@@ -105,7 +105,9 @@ static void measure_placement(struct measurement *m)
 
 static void measure_warn(struct measurement *m)
 {
-    double loss = metric_get_real(&m->headline, METRIC_loss_share);
+    double loss = metric_get_real(&m->headline, METRIC_loss_share),
+           asked = metric_get_real(&m->headline, METRIC_requested_bps),
+           offered = metric_get_real(&m->headline, METRIC_offered_bps);
 
     if (strcmp(m->sender.congestion_control, "bbr") == 0)
         snprintf(m->warning, sizeof m->warning,
@@ -119,6 +121,10 @@ static void measure_warn(struct measurement *m)
         snprintf(m->warning, sizeof m->warning,
                  "the final trial lost %.3g %%, more than the target of %.3g %%", loss * 100,
                  m->search.loss_target * 100);
+    else if (m->searched && m->limit == LIMIT_PATH && offered < 0.97 * asked)
+        snprintf(m->warning, sizeof m->warning,
+                 "the sender was kept from its CPU: it offered %.0f %% of the rate that was found",
+                 offered / asked * 100);
 }
 
 /* Move one direction's parts into a measurement. */
@@ -147,8 +153,6 @@ static void measure_fill(struct measurement *m, const struct measure_path *path,
         if (ask->kind == FLOW_UDP_STREAM)
             measure_headline_loss(m);
     }
-    limit_judge(m);
-    measure_warn(m);
 }
 
 /* A trial that "worked" and brought nothing has failed. */
@@ -173,17 +177,21 @@ static int measure_check(const struct measurement *m, struct err *err)
     return -ENODATA;
 }
 
-static struct rate_search_seen measure_seen(struct trial_results *t)
+static struct rate_search_seen measure_seen(const struct trial_results *t, bool reverse)
 {
-    const struct metric_set *s = &t->client[FLOW_SENT].metrics,
-                            *r = &t->server[FLOW_RECEIVED].metrics;
+    const struct metric_set *s = reverse ? &t->server[FLOW_SENT].metrics
+                                         : &t->client[FLOW_SENT].metrics,
+                            *r = reverse ? &t->client[FLOW_RECEIVED].metrics
+                                         : &t->server[FLOW_RECEIVED].metrics;
     struct rate_search_seen seen = {
         .sent = metric_get(s, METRIC_sent),
         .offered_bps = metric_get_real(s, METRIC_offered_bps),
-        .received_bps = metric_get_real(r, METRIC_throughput_bps),
+        .received_bps = metric_get_real(r, r->has[METRIC_dispersion_bps] ? METRIC_dispersion_bps
+                                                                         : METRIC_throughput_bps),
         .delay_slope = metric_get_real(r, METRIC_delay_slope),
         .delay_growth_ns = metric_get_real(r, METRIC_delay_growth_ns),
         .latest_ns = metric_get(s, METRIC_latest_ns),
+        .blocked_ns = metric_get(s, METRIC_blocked_ns),
     };
     uint64_t received = metric_get(r, METRIC_received);
 
@@ -222,7 +230,7 @@ static int search_probe(struct session_pair *pair, const struct rate_search_step
     struct trial_results t;
     int r = session_pair_run(pair, trial, &t, err);
 
-    *ret = measure_seen(&t);
+    *ret = measure_seen(&t, pair->ask->direction == FLOW_REVERSE);
     trial_results_done(&t);
     return r;
 }
@@ -242,9 +250,74 @@ static int measure_final(struct session_pair *pair, const struct measure_ask *as
     return session_pair_run(pair, trial, t, err);
 }
 
+static int search_probes(struct session_pair *pair, struct rate_search *s, struct search *search,
+                         struct err *err)
+{
+    struct rate_search_step step = {0};
+    struct rate_search_seen seen = {0};
+
+    while (rate_search_next(s, &step)) {
+        int r = search_probe(pair, &step, &seen, err);
+
+        if (r < 0)
+            return err_wrap(err, r, "probe %u of the rate search", s->n_probes + 1);
+        r = search_note(search, &step, &seen,
+                        rate_search_verdict_name[rate_search_seen(s, &step, &seen)], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 /*
- * Probes, then confirming trials until one keeps the target. A test of up to 1 s is its own confirming trial; longer
- * ones are confirmed in half a second first, so that a wrong guess does not cost the whole length.
+ * Trials at the rate found until one holds, or the time is over. One that was disturbed is repeated, and the better of
+ * the two is kept: t.
+ */
+static int search_confirm(struct session_pair *pair, struct rate_search *s, struct search *search,
+                          uint64_t began_ns, uint64_t duration_ns, struct trial_results *t,
+                          struct err *err)
+{
+    static const char *const words[] = {
+        [CONFIRM_HOLDS] = "confirmed", [CONFIRM_LOWER] = "over", [CONFIRM_DISTURBED] = "spoiled"};
+    const struct measure_ask *ask = pair->ask;
+    uint64_t cost_ns = duration_ns + (ask->warmup_ns < duration_ns ? ask->warmup_ns : 0) +
+                       (uint64_t)SEARCH_OVERHEAD_MS * CLOCK_MS;
+    enum rate_search_confirmed said = CONFIRM_LOWER;
+    double best_bps = 0;
+
+    while (said != CONFIRM_HOLDS &&
+           rate_search_may_confirm(s, clock_mono_ns() - began_ns, cost_ns)) {
+        const struct rate_search_step step = {.rate_bps = (uint64_t)s->answer_bps,
+                                              .duration_ns = duration_ns};
+        enum rate_search_confirmed before = said;
+        struct trial_results found = {0};
+        int r = measure_final(pair, ask, step.rate_bps, duration_ns, &found, err);
+        struct rate_search_seen seen = measure_seen(&found, ask->direction == FLOW_REVERSE);
+
+        if (r == 0) {
+            said = rate_search_confirm(s, duration_ns, &seen);
+            r = search_note(search, &step, &seen, words[said], err);
+        } else {
+            err_wrap(err, r, "confirming trial of the rate search");
+        }
+        if (r == 0 && before == CONFIRM_DISTURBED &&
+            (said == CONFIRM_LOWER || seen.received_bps < best_bps)) {
+            trial_results_done(&found);
+            continue;
+        }
+        trial_results_done(t);
+        *t = found;
+        best_bps = seen.received_bps;
+        search->confirmed = said != CONFIRM_LOWER;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/*
+ * Probes, then confirming trials. A test of up to 1 s is its own confirming trial; longer ones are confirmed in half a
+ * second first, so that a wrong guess does not cost the whole length.
  */
 static int measure_search(struct session_pair *pair, struct measurement *m, struct trial_results *t,
                           struct err *err)
@@ -254,42 +327,23 @@ static int measure_search(struct session_pair *pair, struct measurement *m, stru
                                                        ? ask->duration_ns
                                                        : SEARCH_CONFIRM_MS * (uint64_t)CLOCK_MS;
     struct rate_search s;
-    struct rate_search_step step = {0};
-    struct rate_search_seen seen;
     int r;
 
     m->searched = true;
     m->search.loss_target = ask->loss_target;
     rate_search_init(&s, ask->loss_target, ask->payload_bytes,
                      SEARCH_BUDGET_MS * (uint64_t)CLOCK_MS);
-    while (rate_search_next(&s, &step)) {
-        r = search_probe(pair, &step, &seen, err);
-        if (r < 0)
-            return err_wrap(err, r, "probe %u of the rate search", s.n_probes + 1);
-        r = search_note(&m->search, &step, &seen,
-                        rate_search_verdict_name[rate_search_seen(&s, &step, &seen)], err);
-        if (r < 0)
-            return r;
-    }
+    r = search_probes(pair, &s, &m->search, err);
+    if (r < 0)
+        return r;
     m->limit = s.limit == RATE_SEARCH_SENDER ? LIMIT_SENDER : LIMIT_PATH;
-    while (!m->search.confirmed && s.n_confirms < SEARCH_CONFIRM_MAX) {
-        trial_results_done(t);
-        step = (struct rate_search_step){.rate_bps = (uint64_t)s.answer_bps,
-                                         .duration_ns = confirm_ns};
-        r = measure_final(pair, ask, step.rate_bps, confirm_ns, t, err);
-        if (r < 0)
-            return err_wrap(err, r, "confirming trial of the rate search");
-        seen = measure_seen(t);
-        m->search.confirmed = rate_search_confirm(&s, &seen);
-        r = search_note(&m->search, &step, &seen, m->search.confirmed ? "confirmed" : "over", err);
-        if (r < 0)
-            return r;
-    }
+    r = search_confirm(pair, &s, &m->search, began, confirm_ns, t, err);
     m->search.duration_ns = clock_mono_ns() - began;
-    if (confirm_ns == ask->duration_ns)
-        return 0;
+    if (r < 0 || confirm_ns == ask->duration_ns)
+        return r;
     trial_results_done(t);
-    return measure_final(pair, ask, step.rate_bps, ask->duration_ns, t, err);
+    *t = (struct trial_results){0};
+    return measure_final(pair, ask, (uint64_t)s.answer_bps, ask->duration_ns, t, err);
 }
 
 int measure(const struct measure_path *path, const struct measure_ask *ask,
@@ -312,8 +366,11 @@ int measure(const struct measure_path *path, const struct measure_ask *ask,
     if (ask->direction & FLOW_REVERSE)
         measure_fill(&ret[n++], path, ask, true, pair.port, &t);
     trial_results_done(&t);
-    for (unsigned i = 0; i < n && r == 0; i++)
+    for (unsigned i = 0; i < n && r == 0; i++) {
+        limit_judge(&ret[i]);
+        measure_warn(&ret[i]);
         r = measure_check(&ret[i], err);
+    }
     if (r < 0 && err)
         for (unsigned i = 0; i < n; i++)
             snprintf(ret[i].error, sizeof ret[i].error, "%.*s", (int)sizeof ret[i].error - 1,

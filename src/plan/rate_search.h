@@ -10,10 +10,16 @@
  *     rate_search_init(&s, loss_target, payload_bytes, budget_ns);
  *     while (rate_search_next(&s, &step))
  *         … run a trial of step, tell rate_search_seen() what came of it …
+ *     while (rate_search_may_confirm(&s, elapsed_ns, cost_ns))
+ *         … run a trial of full length at s.answer_bps, tell rate_search_confirm() …
  *
- * First a blast as fast as the sender can: what arrives of it is the first estimate (dispersion). Then short probes
- * that close in between the highest rate that was fine and the lowest that was too much. The caller confirms
- * s.answer_bps with a trial of full length and tells rate_search_confirm(), which says yes or a lower rate.
+ * First a blast as fast as the sender can. When it was too much, what arrived of it is the first estimate: an overloaded
+ * bottleneck forwards just what it can (dispersion). Then short probes show that the path carries the estimate, and
+ * that it does not carry much more. When the path took all of the blast, the sender seems to be the limit: then the
+ * blast is repeated, because a sender that was kept from its CPU for a moment looks just the same.
+ *
+ * The answer lies between the highest rate that no queue grows at and, with a loss target above 0, the rate at which that
+ * share is lost.
  *
  * units   bit/s of payload
  * source  pathload (growing one-way delay), MLRsearch (short trials first); thresholds are our own measurements
@@ -35,7 +41,8 @@ struct rate_search_seen {
     double offered_bps, received_bps;
     double delay_slope; /* ns per ns */
     double delay_growth_ns;
-    uint64_t latest_ns; /* the sender's worst lateness */
+    uint64_t latest_ns;  /* the sender's worst lateness */
+    uint64_t blocked_ns; /* the sender waited for room in its socket */
 };
 
 struct rate_search {
@@ -44,10 +51,15 @@ struct rate_search {
     uint64_t budget_ns; /* of all probes together */
     uint64_t spent_ns;
     unsigned n_probes;
-    bool blasted;
+    unsigned n_blasts;
+    bool blasted;    /* the blasts have said what they can */
+    bool refining;   /* the coming probe makes the estimate of a slow path more exact */
     double low_bps;  /* highest rate that was fine; 0 none yet */
     double high_bps; /* lowest rate that was too much; 0 none yet */
+    double
+        estimate_bps; /* what arrived when it was too much, at the lowest such rate; 0 none yet */
     double next_bps;
+    double gallop;     /* factor of the next step up */
     double sender_bps; /* most the sender ever managed */
     unsigned again;    /* how often the current rate was doubled in length or repeated */
     bool done;
@@ -63,5 +75,14 @@ bool rate_search_next(struct rate_search *s, struct rate_search_step *ret_step);
 enum rate_search_verdict rate_search_seen(struct rate_search *s,
                                           const struct rate_search_step *step,
                                           const struct rate_search_seen *seen);
-/* The confirming trial at answer_bps: true, it holds; false, answer_bps is lower now and to be confirmed again. */
-bool rate_search_confirm(struct rate_search *s, const struct rate_search_seen *seen);
+
+/*
+ * What the confirming trial said: the rate holds; answer_bps is lower now; or the sender was kept from its schedule, so
+ * that the trial says less than it could: nothing speaks against the rate, and a repetition may show it.
+ */
+enum rate_search_confirmed { CONFIRM_HOLDS, CONFIRM_LOWER, CONFIRM_DISTURBED };
+
+/* May there be a (further) confirming trial that takes cost_ns, elapsed_ns after the search began? */
+bool rate_search_may_confirm(const struct rate_search *s, uint64_t elapsed_ns, uint64_t cost_ns);
+enum rate_search_confirmed rate_search_confirm(struct rate_search *s, uint64_t duration_ns,
+                                               const struct rate_search_seen *seen);

@@ -107,6 +107,7 @@ void doc_clean(char *ret, size_t size, const char *text)
 
 json_t *doc_string(const char *text)
 {
+    static const char unknown[3] = {'\xef', '\xbf', '\xbd'}; /* U+FFFD */
     const unsigned char *p = (const unsigned char *)(text ? text : "");
     size_t len = strlen((const char *)p), used = 0;
     AUTO(free_p) char *good = malloc(len * 3 + 1);
@@ -117,8 +118,8 @@ json_t *doc_string(const char *text)
         size_t n = doc_letter(p);
 
         if (n == 0) {
-            memcpy(good + used, "\xef\xbf\xbd", 3);
-            used += 3;
+            memcpy(good + used, unknown, sizeof unknown);
+            used += sizeof unknown;
             p++;
             continue;
         }

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,11 +23,6 @@ int store_state_dir(char ret_path[STORE_PATH_SIZE], struct err *err)
     if (state && *state == '/') {
         n = snprintf(path, sizeof path, "%s/vnperf", state);
     } else {
-        if (!home || *home != '/') {
-            const struct passwd *pw = getpwuid(getuid());
-
-            home = pw ? pw->pw_dir : NULL;
-        }
         if (!home || *home != '/')
             return err_say(err, "no folder for results: neither XDG_STATE_HOME nor HOME names one");
         n = snprintf(path, sizeof path, "%s/.local/state/vnperf", home);
@@ -62,6 +56,7 @@ int store_list(const char *state_dir, struct store_entry **ret_entries, struct e
     dir = opendir(path);
     if (!dir && errno != ENOENT)
         return err_set(err, errno, "reading the folder '%s'", path);
+    /* cppcheck-suppress readdirCalled ; this stream is ours alone */
     while (dir && (errno = 0, d = readdir(dir))) {
         size_t len = strlen(d->d_name);
         struct stat st;
@@ -97,32 +92,34 @@ static int store_find(const char *state_dir, const char *what, char ret_id[RUN_I
                       struct err *err)
 {
     AUTO(free_p) struct store_entry *entries = NULL;
-    const struct store_entry *found = NULL;
-    unsigned n_found = 0;
+    const struct store_entry *found = NULL, *another = NULL;
     int n = store_list(state_dir, &entries, err);
 
     if (n < 0)
         return n;
-    if (strcmp(what, "last") == 0 && n == 0)
-        return err_say(err, "no run is saved in '%s/runs' yet", state_dir);
-    if (strcmp(what, "last") == 0)
-        found = entries;
-    for (int i = 0; !found && i < n; i++)
-        if (strcmp(entries[i].id, what) == 0)
-            found = &entries[i];
-    if (!found) {
-        for (int i = 0; *what && i < n; i++)
-            if (strncmp(entries[i].id, what, strlen(what)) == 0) {
-                if (n_found++ == 0)
-                    found = &entries[i];
-                else if (n_found == 2)
-                    err_say(err, "'%s' begins %s and %s", what, found->id, entries[i].id);
-            }
-        if (n_found > 1)
-            return err_wrap(err, -EINVAL, "which run is meant");
-        if (n_found == 0)
-            return err_say(err, "no run '%s' in '%s/runs'", what, state_dir);
+    if (strcmp(what, "last") == 0) {
+        if (n == 0)
+            return err_say(err, "no run is saved in '%s/runs' yet", state_dir);
+        text_copy(ret_id, RUN_ID_SIZE, entries[0].id);
+        return 0;
     }
+    for (int i = 0; *what && entries && i < n; i++) {
+        if (strcmp(entries[i].id, what) == 0) {
+            text_copy(ret_id, RUN_ID_SIZE, what);
+            return 0;
+        }
+        if (strncmp(entries[i].id, what, strlen(what)) == 0) {
+            if (!found)
+                found = &entries[i];
+            else
+                another = &entries[i];
+        }
+    }
+    if (!found)
+        return err_say(err, "no run '%s' in '%s/runs'", what, state_dir);
+    if (another)
+        return err_say(err, "which run is meant: '%s' begins %s and %s", what, found->id,
+                       another->id);
     text_copy(ret_id, RUN_ID_SIZE, found->id);
     return 0;
 }
@@ -191,35 +188,50 @@ int store_parse(const char *name, const char *bytes, size_t size, json_t **ret_d
     return 0;
 }
 
-int store_load(const char *state_dir, const char *what, json_t **ret_document, struct err *err)
+enum { STORE_NAME_SIZE = STORE_PATH_SIZE + RUN_ID_SIZE };
+
+/* The file that a word means, open; its name is for sentences. Returns the descriptor. */
+static int store_open_named(const char *state_dir, const char *what, char ret_name[STORE_NAME_SIZE],
+                            struct err *err)
 {
-    size_t len = strlen(what), size = 0;
-    AUTO(free_p) char *bytes = NULL;
-    AUTO(close_p) int fd = -1;
-    char path[STORE_PATH_SIZE + RUN_ID_SIZE], id[RUN_ID_SIZE];
-    int r;
+    size_t len = strlen(what);
+    char id[RUN_ID_SIZE];
+    int fd, r;
 
     if (strcmp(what, "-") == 0) {
-        text_copy(path, sizeof path, "standard input");
+        text_copy(ret_name, STORE_NAME_SIZE, "standard input");
         fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-    } else {
-        if (strchr(what, '/') || (len > 5 && strcmp(what + len - 5, ".json") == 0)) {
-            if (!text_copy(path, sizeof path, what))
-                return err_set(err, ENAMETOOLONG, "'%.60s…'", what);
-        } else {
-            r = store_find(state_dir, what, id, err);
-            if (r < 0)
-                return r;
-            if ((size_t)snprintf(path, sizeof path, "%s/runs/%s.json", state_dir, id) >=
-                sizeof path)
-                return err_set(err, ENAMETOOLONG, "'%.60s…'", state_dir);
-        }
-        fd = open(path, O_RDONLY | O_CLOEXEC);
+        return fd < 0 ? err_set(err, errno, "reading standard input") : fd;
     }
+    if (strchr(what, '/') || (len > 5 && strcmp(what + len - 5, ".json") == 0)) {
+        if (!text_copy(ret_name, STORE_NAME_SIZE, what))
+            return err_set(err, ENAMETOOLONG, "'%.60s…'", what);
+    } else {
+        r = store_find(state_dir, what, id, err);
+        if (r < 0)
+            return r;
+        if ((size_t)snprintf(ret_name, STORE_NAME_SIZE, "%s/runs/%s.json", state_dir, id) >=
+            STORE_NAME_SIZE)
+            return err_set(err, ENAMETOOLONG, "'%.60s…'", state_dir);
+    }
+    fd = open(ret_name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return err_set(err, errno, "opening '%s'", path);
-    r = store_read(fd, path, &bytes, &size, err);
-    if (r < 0)
-        return r;
-    return store_parse(path, bytes, size, ret_document, err);
+        return err_set(err, errno, "opening '%s'", ret_name);
+    return fd;
+}
+
+int store_load(const char *state_dir, const char *what, json_t **ret_document, struct err *err)
+{
+    char name[STORE_NAME_SIZE], *bytes = NULL;
+    size_t size = 0;
+    int fd = store_open_named(state_dir, what, name, err), r;
+
+    if (fd < 0)
+        return fd;
+    r = store_read(fd, name, &bytes, &size, err);
+    close(fd);
+    if (r == 0)
+        r = store_parse(name, bytes, size, ret_document, err);
+    free(bytes);
+    return r;
 }

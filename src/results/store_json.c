@@ -27,11 +27,15 @@ static int store_make_dir(const char *path, struct err *err)
         if (was && was != '/')
             continue;
         *p = 0;
-        if (mkdir(part, 0700) < 0 && errno != EEXIST &&
-            !(stat(part, &st) == 0 && S_ISDIR(st.st_mode)))
-            return err_set(err, errno,
-                           "making the folder '%s' for results (XDG_STATE_HOME chooses another)",
-                           part);
+        if (mkdir(part, 0700) < 0 && errno != EEXIST) {
+            int r = -errno;
+
+            /* A read-only parent may complain of itself before it says that the folder is there. */
+            if (stat(part, &st) < 0 || !S_ISDIR(st.st_mode))
+                return err_set(
+                    err, r, "making the folder '%s' for results (XDG_STATE_HOME chooses another)",
+                    part);
+        }
         *p = was;
         if (!was)
             return 0;
@@ -135,10 +139,12 @@ static int store_write_all(int fd, const char *text, size_t size)
 /* The new name is on the disk only when its folder is. */
 static void store_sync_dir(const char *path)
 {
-    AUTO(close_p) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (fd >= 0)
-        (void)fsync(fd);
+    if (fd < 0)
+        return;
+    (void)fsync(fd);
+    close(fd);
 }
 
 static int store_save_here(struct store *store, const char *text, size_t size, struct err *err)

@@ -5,7 +5,6 @@
 #include "traffic/tally.h"
 
 #include <netinet/in.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
@@ -26,8 +25,8 @@ struct flow {
     struct tally tally;
     struct metric_set
         metrics; /* this trial: what the hook measured on this flow; the engine adds or averages */
-    struct hist *rtt; /* owned; made before the trial when the hook wants one */
-    void *state;      /* owned; the hook's own, freed with free() */
+    struct hist *rtt; /* lent by the trial when the hook wants one, else NULL */
+    void *state;      /* owned; the hook's own for one trial, freed with free() after it */
 };
 
 struct engine {
@@ -40,8 +39,9 @@ struct engine {
     uint32_t n_flows;
     uint64_t refused; /* connections and datagrams that did not prove the token */
     uint32_t tag;     /* derived from the token: what every datagram of the session carries */
-    atomic_bool stop; /* workers look at it at least every 100 ms; set by the engine, or when a worker fails */
-    int done_fd;      /* owned; eventfd: each worker adds 1 when it is done */
+    atomic_bool
+        stop; /* workers look at it at least every 100 ms; set by the engine, or when a worker fails */
+    int done_fd; /* owned; eventfd: each worker adds 1 when it is done */
 };
 
 struct worker {
@@ -65,8 +65,9 @@ struct worker {
 
 struct endpoint_ops {
     enum flow_kind kind;
-    bool want_rtt;        /* flows on which this side sends get a histogram */
-    bool thread_per_flow; /* a worker never gets more than one flow; else there are at most as many as CPUs */
+    bool want_rtt; /* flows on which this side sends get a histogram */
+    bool
+        thread_per_flow; /* a worker never gets more than one flow; else there are at most as many as CPUs */
 
     /*
      * Client: fill engine->flows[] with connected sockets that have proved the token. Server: listen_fd and port.

@@ -182,7 +182,7 @@ static void icmp_done(struct icmp_run *u)
 static void icmp_read_errors(struct icmp_run *u)
 {
     _Alignas(struct cmsghdr) uint8_t control[512];
-    uint8_t bytes[ICMP_READ_BYTES];
+    uint8_t bytes[ICMP_READ_BYTES] = {0};
 
     for (int i = 0; i < ICMP_READS; i++) {
         struct iovec iov = {bytes, sizeof bytes};

@@ -21,7 +21,8 @@
  */
 enum {
     TCP_READ_BYTES = 128 << 10,
-    TCP_CALL_MS = 100,             /* a blocking call lasts no longer: it has to see stop */
+    TCP_CALL_MS = 100, /* a blocking call lasts no longer: it has to see stop */
+    TCP_SEND_MS = 10, /* on a slow path one write takes long: edges and samples are due meanwhile */
     TCP_SAMPLE_NS = 10 * CLOCK_MS, /* from one look at TCP_INFO to the next */
     TCP_SLICE_BPS = 1000,          /* a paced write is worth 1/1000 s … */
     TCP_SLICE_MIN = 1024,          /* … but not below this */
@@ -66,7 +67,7 @@ static int tcp_loop_events(struct tcp_loop *loop)
     const struct worker *w = loop->worker;
 
     if (w->n_flows < 2)
-        return socket_timeouts(w->flows[0]->fd, TCP_CALL_MS);
+        return socket_timeouts(w->flows[0]->fd, w->sends ? TCP_SEND_MS : TCP_CALL_MS);
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epoll_fd < 0)
         return -errno;

@@ -20,7 +20,7 @@ static const struct endpoint_ops *const engine_protocols[FLOW_KIND_COUNT] = {
 };
 
 enum {
-    ENGINE_GRACE_NS = 10 * CLOCK_MS, /* workers pass an edge a little later than the clock does */
+    ENGINE_GRACE_NS = 30 * CLOCK_MS, /* workers pass an edge a little later than the clock does */
     ENGINE_OVERRUN_S = 1 + ENDPOINT_STALL_S + 2, /* drain, stall, and some air */
 };
 

@@ -301,18 +301,16 @@ static void udp_receive_report_loss(struct udp_receiver *r, struct metric_set *m
 }
 
 /*
- * The rate of a probe is by the spread of its arrivals: the first one starts the clock, and is left
- * out. That of a whole trial is by the window, which merge.c does for all protocols.
+ * The rate by the spread of the arrivals, whatever the path's delay: the first one starts the clock, and is left out. A
+ * search goes by it, since the window of a short probe begins before the first datagram can be here.
  */
-static void udp_receive_report_probe(const struct udp_receiver *r, struct metric_set *m)
+static void udp_receive_report_dispersion(const struct udp_receiver *r, struct metric_set *m)
 {
     double seconds = (double)arrival_spread_ns(&r->arrival) / CLOCK_S;
 
-    if (r->arrival.n < 2 || seconds <= 0)
-        return;
-    metric_put_real(m, METRIC_throughput_bps,
-                    (double)(r->measured_bytes - r->first_bytes) * 8 / seconds);
-    metric_put_real(m, METRIC_received_pps, ((double)r->arrival.n - 1) / seconds);
+    if (seconds > 0)
+        metric_put_real(m, METRIC_dispersion_bps,
+                        (double)(r->measured_bytes - r->first_bytes) * 8 / seconds);
 }
 
 static void udp_receive_report(struct udp_receive *u)
@@ -323,9 +321,8 @@ static void udp_receive_report(struct udp_receive *u)
         int buffer = 0, mtu = socket_path_mtu(r->flow->fd);
 
         udp_receive_report_loss(r, m);
-        if (udp_stream_is_probe(u->trial))
-            udp_receive_report_probe(r, m);
         if (r->arrival.n >= 2) {
+            udp_receive_report_dispersion(r, m);
             metric_put_real(m, METRIC_jitter_ns, r->arrival.jitter_ns);
             metric_put_real(m, METRIC_delay_slope, stat_slope(&r->arrival.slope));
             metric_put_real(m, METRIC_delay_growth_ns, arrival_growth_ns(&r->arrival));

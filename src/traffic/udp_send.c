@@ -211,7 +211,7 @@ static int udp_send_batch(struct udp_send *u, struct udp_sender *s, uint64_t now
         n = 1;
     }
     for (uint32_t i = 0; i < n; i++, d.sequence++)
-        datagram_write(&d, u->iov[i].iov_base);
+        datagram_write(&d, u->payloads + (size_t)i * u->payload_bytes);
     r = sendmmsg(s->flow->fd, u->messages, n, MSG_DONTWAIT);
     r = udp_send_outcome(u, s, now, r, n);
     if (r <= 0)

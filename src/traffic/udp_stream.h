@@ -19,13 +19,3 @@ void udp_send_run(struct worker *worker);
 
 /* udp_receive.c */
 void udp_receive_run(struct worker *worker);
-
-/*
- * A probe of a rate search has neither warm-up nor tail: all that is sent is measured, and the
- * receiver's rate is taken from the spread of the arrivals, because its window does not begin when
- * the first datagram comes.
- */
-static inline bool udp_stream_is_probe(const struct flow_trial *trial)
-{
-    return trial->warmup_ns == 0 && trial->tail_ns == 0;
-}

@@ -148,7 +148,7 @@ static void test_a_killed_controller_leaves_nothing(void **test)
         int keeper, agent;
         ino_t netns;
 
-        strcpy(ledger + sizeof ledger - 7, "XXXXXX");
+        memset(ledger + sizeof ledger - 7, 'X', 6);
         fd = mkstemp(ledger);
         assert_true(fd >= 0);
         close(fd);

@@ -98,7 +98,7 @@ static void test_the_program_has_a_clean_start(void **state)
     char *const argv[] = {
         (char *)"sh", (char *)"-c",
         (char *)"ls /proc/self/fd | tr '\\n' ' '; ps -o sid= -p $$ | tr -d ' '; echo $$; "
-                "grep -E 'Sig(Blk|Ign)' /proc/$$/status",
+                "grep -E 'Sig(Blk|Ign)' /proc/self/status",
         NULL};
     unsigned long long blocked = 1, ignored = 1;
     int sid = 0, pid = 1;
@@ -216,7 +216,8 @@ static void test_a_command_is_run_to_its_end(void **state)
 static void test_tools_of_administrators_are_found(void **state)
 {
     char path[128];
-    char *was = strdup(getenv("PATH"));
+    const char *path_was = getenv("PATH");
+    char *was = strdup(path_was ? path_was : "/usr/bin:/bin");
 
     (void)state;
     setenv("PATH", "/nowhere:relative", 1);

@@ -208,7 +208,7 @@ static void sample_done(struct run_result *run)
 }
 
 /* The sample as a document, its version made one that stays. */
-static json_t *sample_document(void)
+__attribute__((unused)) static json_t *sample_document(void)
 {
     struct run_result *run = sample_run();
     json_t *document = NULL;

