@@ -75,32 +75,44 @@ static void agent_drop(struct session **slot)
     *slot = NULL;
 }
 
-/* Room for a session of that id; one that has ended by itself makes room. */
-static int agent_room(struct agent *agent, uint32_t id, struct session ***ret_slot, struct err *err)
+/* Room for a session of that id; NULL with a sentence. One that has ended by itself gives way when it has to. */
+static struct session **agent_room(struct agent *agent, uint32_t id, struct err *err)
 {
-    struct session **same = agent_slot(agent, id);
+    struct session **same = agent_slot(agent, id), **free_slot = NULL, **ended = same;
 
-    if (same && !session_ended(*same))
-        return err_set(err, EEXIST, "there is a session %u already", id);
-    for (unsigned i = 0; i < AGENT_MAX_SESSIONS; i++) {
-        if (agent->sessions[i] && session_ended(agent->sessions[i]))
-            agent_drop(&agent->sessions[i]);
-        if (!agent->sessions[i] && !*ret_slot)
-            *ret_slot = &agent->sessions[i];
+    if (same && !session_ended(*same)) {
+        err_set(err, EEXIST, "there is a session %u already", id);
+        return NULL;
     }
-    return *ret_slot ? 0 : err_set(err, EBUSY, "there are %d sessions already", AGENT_MAX_SESSIONS);
+    for (unsigned i = 0; i < AGENT_MAX_SESSIONS; i++) {
+        if (!agent->sessions[i])
+            free_slot = &agent->sessions[i];
+        else if (!ended && session_ended(agent->sessions[i]))
+            ended = &agent->sessions[i];
+    }
+    if (free_slot && !same)
+        return free_slot;
+    if (ended)
+        agent_drop(ended);
+    else
+        err_set(err, EBUSY, "there are %d sessions already", AGENT_MAX_SESSIONS);
+    return ended;
 }
 
-/* The session that "session=" names. */
-static int agent_named(struct agent *agent, const struct line *line, struct session ***ret_slot,
-                       struct err *err)
+/* The session that "session=" names; NULL with a sentence. */
+static struct session **agent_named(struct agent *agent, const struct line *line, struct err *err)
 {
+    struct session **slot = NULL;
     uint64_t id = 0;
 
-    if (line_get_u64(line, "session", &id) < 0 || id > UINT32_MAX)
-        return err_say(err, "%s lacks session=NUMBER", line->verb);
-    *ret_slot = agent_slot(agent, (uint32_t)id);
-    return *ret_slot ? 0 : err_say(err, "there is no session %llu", (unsigned long long)id);
+    if (line_get_u64(line, "session", &id) < 0 || id > UINT32_MAX) {
+        err_say(err, "%s lacks session=NUMBER", line->verb);
+    } else {
+        slot = agent_slot(agent, (uint32_t)id);
+        if (!slot)
+            err_say(err, "there is no session %llu", (unsigned long long)id);
+    }
+    return slot;
 }
 
 static int agent_do_facts(struct agent *agent, const struct line *line, struct err *err)
@@ -127,13 +139,14 @@ static int agent_do_clock(struct agent *agent, const struct line *line, struct e
 
 static int agent_do_prepare(struct agent *agent, const struct line *line, struct err *err)
 {
-    struct session **slot = NULL;
+    struct session **slot;
     struct flow_spec spec;
     int r = message_get_spec(line, &spec, err);
 
-    if (r >= 0)
-        r = agent_room(agent, line->id, &slot, err);
-    return r < 0 ? r : session_new(&agent->channel, line->id, &spec, slot, err);
+    if (r < 0)
+        return r;
+    slot = agent_room(agent, line->id, err);
+    return slot ? session_new(&agent->channel, line->id, &spec, slot, err) : -err->code;
 }
 
 static int agent_do_start(struct agent *agent, const struct line *line, struct err *err)
@@ -144,17 +157,16 @@ static int agent_do_start(struct agent *agent, const struct line *line, struct e
 
     if (r < 0)
         return r;
-    r = agent_named(agent, line, &slot, err);
-    return r < 0 ? r : session_start(*slot, line->id, &trial, err);
+    slot = agent_named(agent, line, err);
+    return slot ? session_start(*slot, line->id, &trial, err) : -EINVAL;
 }
 
 static int agent_do_stop(struct agent *agent, const struct line *line, struct err *err)
 {
-    struct session **slot;
-    int r = agent_named(agent, line, &slot, err);
+    struct session **slot = agent_named(agent, line, err);
 
-    if (r < 0)
-        return r;
+    if (!slot)
+        return -EINVAL;
     agent_drop(slot);
     agent_ok(&agent->channel, line->id);
     return 0;

@@ -306,6 +306,14 @@ const char *text_nearest(const char *word, const char *const *words, size_t n_wo
     return best;
 }
 
+char *text_tame(char *text)
+{
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    return text;
+}
+
 bool text_copy(char *ret, size_t size, const char *from)
 {
     size_t n = strlen(from);

@@ -51,5 +51,8 @@ int text_address(const char *text, struct err *err);
 /* The nearest of some words (at most two letters apart), or NULL: for "did you mean". */
 const char *text_nearest(const char *word, const char *const *words, size_t n_words);
 
+/* Control characters become '?': for text of another machine that goes to a terminal. Returns text. */
+char *text_tame(char *text);
+
 /* Copy with an end; false when it did not fit (ret is then cut). */
 bool text_copy(char *ret, size_t size, const char *from);

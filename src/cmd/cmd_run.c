@@ -26,7 +26,8 @@ struct run_job {
     struct progress progress;
     char headline[PROGRESS_HEADLINE_SIZE];
     char saved[STORE_PATH_SIZE + 64]; /* where the result is; "" nowhere */
-    bool save_failed;
+    bool save_failed;                 /* the last save was not in its place */
+    bool save_said;                   /* the user knows that one was not */
     int interrupt_fd;
 };
 
@@ -35,10 +36,13 @@ static void run_save(struct run_job *job)
     struct err err = {0};
     int r = store_save(&job->store, &job->run, job->saved, &err);
 
-    if (r == 0 || job->save_failed)
+    job->save_failed = r != 0;
+    if (r < 0)
+        job->saved[0] = 0;
+    if (r == 0 || job->save_said)
         return;
-    job->save_failed = true;
-    log_say(LOG_ERROR, "%s%s%s", err.text, r > 0 ? "; saved in " : "", r > 0 ? job->saved : "");
+    job->save_said = true;
+    log_say(LOG_ERROR, "%s", err.text);
 }
 
 static void run_on_begin(void *arg, unsigned k, const struct scenario_result *scenario,
@@ -103,6 +107,9 @@ static int run_prepare(struct run_job *job, const struct driver *driver, struct 
     if (r < 0)
         return r;
     text_copy(job->flags.run.agent, sizeof job->flags.run.agent, agent);
+    r = output_check(&job->flags.output, err);
+    if (r < 0)
+        return r;
     r = driver->probe(err);
     if (r < 0)
         return r;

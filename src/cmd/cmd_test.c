@@ -75,6 +75,8 @@ static int test_set_address(void *target, const char *value, struct err *err)
 #define AT(member) offsetof(struct test_flags, member)
 #define FLAG(member) OPTION_FLAG, AT(member), 0, 0, 0, NULL, NULL
 #define TEXT(member)                                                                               \
+    OPTION_TEXT, AT(member), sizeof(((struct test_flags *)0)->member), 1, 0, NULL, NULL
+#define MAYBE_EMPTY(member)                                                                        \
     OPTION_TEXT, AT(member), sizeof(((struct test_flags *)0)->member), 0, 0, NULL, NULL
 #define TIME(member) OPTION_TIME, AT(member), 0, 0, 0, NULL, NULL
 #define CALL(function) OPTION_CALL, 0, 0, 0, 0, function, NULL
@@ -111,7 +113,7 @@ static const struct option_row test_rows[] = {
     {"address", 0, "ADDR", "of TO, as FROM reaches it (found out)", CALL(test_set_address)},
     {"ipv6", '6', NULL, "use the IPv6 address", FLAG(pair.ipv6)},
     {"agent", 0, "PATH", "the agent program, as the endpoints know it", TEXT(pair.agent)},
-    {"test-description", 0, "TEXT", "kept with the result", TEXT(description)},
+    {"test-description", 0, "TEXT", "kept with the result", MAYBE_EMPTY(description)},
     {"no-save", 0, NULL, "do not keep the result", FLAG(no_save)},
     OUTPUT_ROWS,
     {0},
@@ -218,22 +220,30 @@ static uint64_t test_plan_ns(const struct pair_options *pair)
     return ns;
 }
 
-static void test_save(const struct run_result *run, bool quiet)
+/* Room for the result, before anything is measured. */
+static int test_open_store(const struct test_flags *f, const struct run_result *run,
+                           struct store *ret_store, struct err *err)
 {
-    char state[STORE_PATH_SIZE], saved[STORE_PATH_SIZE + 64] = "";
-    struct store store = {0};
-    struct err err = {0};
-    int r = store_state_dir(state, &err);
+    char state[STORE_PATH_SIZE];
+    int r = f->no_save ? 0 : store_state_dir(state, err);
 
-    if (r == 0)
-        r = store_open(&store, state, run->id, &err);
-    if (r == 0)
-        r = store_save(&store, run, saved, &err);
-    store_done(&store);
+    if (!f->no_save && r == 0)
+        r = store_open(ret_store, state, run->id, err);
+    return r < 0 ? err_wrap(err, r, "the result cannot be kept (--no-save does without)") : 0;
+}
+
+/* Returns the exit code: the one so far, unless that was good and the result is not in its place. */
+static int test_save(struct store *store, const struct run_result *run, bool quiet, int code)
+{
+    char saved[STORE_PATH_SIZE + 64] = "";
+    struct err err = {0};
+    int r = store_save(store, run, saved, &err);
+
     if (r != 0)
-        log_say(LOG_WARN, "the result is not kept as it should be: %s", err.text);
-    if (saved[0] && !quiet)
+        log_say(LOG_ERROR, "%s", err.text);
+    if (r >= 0 && !quiet)
         log_say(LOG_INFO, "saved in %s", saved);
+    return r != 0 && code == EXIT_OK ? EXIT_ENVIRONMENT : code;
 }
 
 static int test_code(enum pair_end end, int interrupt_fd)
@@ -250,7 +260,8 @@ static int test_code(enum pair_end end, int interrupt_fd)
     return EXIT_SIGNAL + (signal_number ? signal_number : 15);
 }
 
-static int test_measure(struct test_flags *f, struct run_result *run, int interrupt_fd)
+static int test_measure(struct test_flags *f, struct run_result *run, struct store *store,
+                        int interrupt_fd)
 {
     struct progress progress;
     const struct measure_watch watch = {.on_interval = test_on_interval, .arg = &progress};
@@ -270,7 +281,7 @@ static int test_measure(struct test_flags *f, struct run_result *run, int interr
     if (end != PAIR_DONE)
         log_say(LOG_ERROR, "%s", end == PAIR_INTERRUPTED ? "interrupted" : err.text);
     if (!f->no_save)
-        test_save(run, f->output.quiet);
+        code = test_save(store, run, f->output.quiet, code);
     if (output_run(&f->output, run, &output_err) < 0) {
         log_say(LOG_ERROR, "%s", output_err.text);
         code = code == EXIT_OK ? EXIT_ENVIRONMENT : code;
@@ -313,6 +324,7 @@ static int test_run(const struct command *command, int argc, char **argv)
     struct run_result run = {0};
     struct err err = {0};
     char agent[sizeof f.pair.agent];
+    struct store store = {0};
     int interrupt_fd = -1, code = test_parse(command, argc, argv, &f);
 
     if (code != OPTIONS_GO_ON)
@@ -325,13 +337,15 @@ static int test_run(const struct command *command, int argc, char **argv)
     if (code == OPTIONS_GO_ON) {
         text_copy(f.pair.agent, sizeof f.pair.agent, agent);
         interrupt_fd = interrupt_open(&err);
-        if (interrupt_fd < 0 || record_begin(&run, "test", f.description, argc, argv, &err) < 0)
+        if (interrupt_fd < 0 || record_begin(&run, "test", f.description, argc, argv, &err) < 0 ||
+            output_check(&f.output, &err) < 0 || test_open_store(&f, &run, &store, &err) < 0)
             code = EXIT_ENVIRONMENT;
     }
     if (code == OPTIONS_GO_ON)
-        code = test_measure(&f, &run, interrupt_fd);
+        code = test_measure(&f, &run, &store, interrupt_fd);
     else
         log_say(LOG_ERROR, "%s", err.text);
+    store_done(&store);
     run_result_done(&run);
     return code;
 }

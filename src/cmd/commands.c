@@ -26,8 +26,8 @@ struct help_flags {
 };
 
 static const struct option_row help_rows[] = {
-    {"scdoc", 0, NULL, "the manual page's source instead", OPTION_FLAG, offsetof(struct help_flags, scdoc), 0, 0, 0,
-     NULL, NULL},
+    {"scdoc", 0, NULL, "the manual page's source instead", OPTION_FLAG,
+     offsetof(struct help_flags, scdoc), 0, 0, 0, NULL, NULL},
     {0},
 };
 

@@ -31,7 +31,8 @@ void man_page(const struct command *command, FILE *out)
 {
     fprintf(out, "vnperf-%s(1)\n\n# NAME\n\nvnperf-%s - ", command->name, command->name);
     man_text(command->summary, out);
-    fprintf(out, "\n\n# SYNOPSIS\n\n*vnperf %s*%s ", command->name, command->rows ? " \\[OPTION…\\]" : "");
+    fprintf(out, "\n\n# SYNOPSIS\n\n*vnperf %s*%s ", command->name,
+            command->rows ? " \\[OPTION…\\]" : "");
     man_text(command->args, out);
     fprintf(out, "\n\n# OPTIONS\n\n");
     for (size_t i = 0; i < options_count(command); i++)

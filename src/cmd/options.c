@@ -45,6 +45,8 @@ static int option_store(const struct option_row *row, void *target, const char *
         *(bool *)at = false;
         return 0;
     case OPTION_TEXT:
+        if (strlen(value) < row->min)
+            return err_say(err, "is empty");
         if (!text_copy(at, row->size, value))
             return err_say(err, "is longer than %zu characters", row->size - 1);
         return 0;

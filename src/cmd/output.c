@@ -4,6 +4,7 @@
 #include "results/json_out.h"
 #include "results/run_json.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,6 +39,29 @@ bool output_colour(const struct output_options *options)
     if (strcmp(options->colour, "never") == 0 || (no && *no) || (term && strcmp(term, "dumb") == 0))
         return false;
     return isatty(STDOUT_FILENO);
+}
+
+int output_check(const struct output_options *options, struct err *err)
+{
+    char folder[sizeof options->json];
+    char *slash;
+
+    if (!options->json[0] || strcmp(options->json, "-") == 0 || access(options->json, W_OK) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return err_set(err, errno, "--json '%s'", options->json);
+    /* It is made when there is something to write; a folder that takes it has to be there. */
+    text_copy(folder, sizeof folder, options->json);
+    slash = strrchr(folder, '/');
+    if (slash == folder)
+        slash++;
+    if (slash)
+        *slash = 0;
+    else
+        text_copy(folder, sizeof folder, ".");
+    if (access(folder, W_OK | X_OK) < 0)
+        return err_set(err, errno, "--json '%s'", options->json);
+    return 0;
 }
 
 int output_run(const struct output_options *options, const struct run_result *run, struct err *err)

@@ -20,6 +20,9 @@ struct output_options {
 int output_set_format(void *target, const char *value, struct err *err);
 int output_set_colour(void *target, const char *value, struct err *err);
 
+/* Can --json be written there? Asked before the measuring. errors: a sentence with the path */
+int output_check(const struct output_options *options, struct err *err);
+
 /* Print a run. errors: a sentence; what could be written was written */
 int output_run(const struct output_options *options, const struct run_result *run, struct err *err);
 /* Colour on stdout? */
@@ -45,7 +48,7 @@ bool output_colour(const struct output_options *options);
          OPTION_TEXT,                                                                              \
          offsetof(struct output_options, json),                                                    \
          sizeof(((struct output_options *)0)->json),                                               \
-         0,                                                                                        \
+         1,                                                                                        \
          0,                                                                                        \
          NULL,                                                                                     \
          NULL},                                                                                    \

@@ -77,6 +77,8 @@ static int run_set_driver(void *target, const char *value, struct err *err)
 
 #define RUN(member) offsetof(struct run_flags, run.member)
 #define TEXT(member)                                                                               \
+    OPTION_TEXT, RUN(member), sizeof(((struct run_flags *)0)->run.member), 1, 0, NULL, NULL
+#define MAYBE_EMPTY(member)                                                                        \
     OPTION_TEXT, RUN(member), sizeof(((struct run_flags *)0)->run.member), 0, 0, NULL, NULL
 #define FLAG(member) OPTION_FLAG, RUN(member), 0, 0, 0, NULL, NULL
 
@@ -109,7 +111,7 @@ const struct option_row run_flags_rows[] = {
     {"same-network-only", 0, NULL, "leave out paths through the router between VMs",
      FLAG(same_network_only)},
     {"stop-on-error", 0, NULL, "the first failed scenario ends the run", FLAG(stop_on_error)},
-    {"test-description", 0, "TEXT", "kept with the result", TEXT(description)},
+    {"test-description", 0, "TEXT", "kept with the result", MAYBE_EMPTY(description)},
     {"driver", 0, "NAME", "what makes the endpoints: lab", OPTION_CALL, 0, 0, 0, 0, run_set_driver,
      "lab"},
     {"agent", 0, "PATH", "the agent program", TEXT(agent)},

@@ -128,7 +128,7 @@ static int lab_spawn(struct driver_state *lab, const char *name, char *const arg
             p = lab_make_find(lab, kind, name);
     if (r == 0 && (!p || p->netns_fd < 0))
         r = err_set(err, ENOENT, "the lab has no '%s' to start a program in", name);
-    if (r == 0) {
+    if (r == 0 && p) {
         q.netns_fd = p->netns_fd;
         lab_keeper_place(&lab->keeper, &q);
         r = spawn_start(&q, ret_spawned, err);

@@ -24,7 +24,8 @@ static bool address_text(const struct ifaddrs *i, char *ret, size_t size)
 {
     char text[INET6_ADDRSTRLEN];
 
-    if (!(i->ifa_flags & IFF_UP) || (i->ifa_flags & IFF_LOOPBACK) || !i->ifa_addr || !i->ifa_netmask)
+    if (!(i->ifa_flags & IFF_UP) || (i->ifa_flags & IFF_LOOPBACK) || !i->ifa_addr ||
+        !i->ifa_netmask)
         return false;
     if (i->ifa_addr->sa_family == AF_INET) {
         const struct sockaddr_in *a = (const void *)i->ifa_addr, *m = (const void *)i->ifa_netmask;

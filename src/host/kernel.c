@@ -9,17 +9,20 @@
 
 int host_read_line(const char *path, char *ret, int size)
 {
-    AUTO(fclose_p) FILE *f = fopen(path, "re");
+    FILE *f = fopen(path, "re");
+    int r = -ENODATA;
 
     if (!f)
         return -errno;
-    if (!fgets(ret, size, f))
-        return -ENODATA;
-    ret[strcspn(ret, "\n")] = 0;
-    for (char *p = ret; *p; p++)
-        if (*p == '\t')
-            *p = ' ';
-    return 0;
+    if (fgets(ret, size, f)) {
+        ret[strcspn(ret, "\n")] = 0;
+        for (char *p = ret; *p; p++)
+            if (*p == '\t')
+                *p = ' ';
+        r = 0;
+    }
+    fclose(f);
+    return r;
 }
 
 static void kernel_distribution(struct facts *facts)

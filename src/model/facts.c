@@ -21,6 +21,7 @@ static void facts_set(struct facts *facts, const char *key, const char *value, b
         return;
     text_copy(f->key, sizeof f->key, key);
     text_copy(f->value, sizeof f->value, value);
+    text_tame(f->value);
     f->number = number;
 }
 

@@ -15,7 +15,7 @@ enum {
     MEASURE_TAIL_MS =
         20, /* the sender's after the window, so that the receiver's window is loaded to its end */
     MEASURE_PROBE_TAIL_MS = 2,
-    SEARCH_BUDGET_MS = 800, /* all probes */
+    SEARCH_BUDGET_MS = 950, /* all probes */
     SEARCH_CONFIRM_MS = 500,
     SEARCH_OVERHEAD_MS = 30, /* of a trial: lead, tail, drain, answers */
 };

@@ -34,19 +34,21 @@ static int pair_agent(const struct pair_options *options, const struct endpoint_
 {
     struct node_result *node = &run->nodes[run->n_nodes];
     struct spawned spawned;
+    struct peer *peer = NULL;
     int r = pair_spawn(endpoint, options->agent, &spawned, err);
 
     if (r == 0)
-        r = peer_set_add(set, text, &spawned, (uint64_t)PAIR_HELLO_S * CLOCK_S, ret_peer, err);
+        r = peer_set_add(set, text, &spawned, (uint64_t)PAIR_HELLO_S * CLOCK_S, &peer, err);
     if (r == 0)
-        r = peer_ask_clock(set, *ret_peer, PAIR_CLOCK_ASKS, err);
+        r = peer_ask_clock(set, peer, PAIR_CLOCK_ASKS, err);
     if (r == 0)
-        r = peer_ask_facts(set, *ret_peer, err);
-    if (r < 0)
+        r = peer_ask_facts(set, peer, err);
+    if (r < 0 || !peer)
         return err_wrap(err, r, "starting the agent at %s", text);
     text_copy(node->name, sizeof node->name, text);
-    node->facts = (*ret_peer)->facts;
+    node->facts = peer->facts;
     run->n_nodes++;
+    *ret_peer = peer;
     return 0;
 }
 
@@ -245,6 +247,8 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
     }
     if (r == 0)
         result->status = SCENARIO_PASSED;
+    else if (end == PAIR_INTERRUPTED)
+        text_copy(result->reason, sizeof result->reason, "interrupted");
     else if (err)
         snprintf(result->reason, sizeof result->reason, "%.*s", (int)sizeof result->reason - 1,
                  err->text);

@@ -46,6 +46,7 @@ static void peer_answer_error(struct call *call, const struct line *line)
     line_get_u64(line, "code", &code);
     call->state = CALL_FAILED;
     err_say(&call->err, "%s: %s", call->peer->name, text ? text : "failed without a word");
+    text_tame(call->err.text);
     call->err.code = code > 0 && code < 4096 ? (int)code : EPROTO;
 }
 

@@ -26,7 +26,8 @@ enum {
  * the probe: less is scheduling on a busy machine. A confirming trial is longer and sees smaller slopes.
  */
 static const double sender_share = 0.97, late_ns = 4e6, held_share = 0.2, growth_ns = 1.5e6,
-                    growth_share = 0.01, confirm_growth_ns = 3e6, confirm_slope = 0.002;
+                    growth_share = 0.01, confirm_growth_ns = 3e6, confirm_slope = 0.002,
+                    confirm_share = 0.985;
 /* Bounds this near each other end the search. */
 static const double width = 1.018;
 /*
@@ -108,7 +109,8 @@ static struct rate_search_step next_step(const struct rate_search *s)
      * Above the estimate the warm-up is as long as the probe: it uses up what a shaper lets through at once, which would
      * hide that the rate is too much.
      */
-    step.warmup_ns = s->estimate_bps > 0 && s->next_bps > s->estimate_bps && s->again == 0
+    step.warmup_ns = s->next_bps > s->estimate_bps &&
+                             s->next_bps < s->estimate_bps * trusted_estimate && s->again == 0
                          ? step.duration_ns
                          : step.duration_ns / 4;
     return step;
@@ -213,10 +215,12 @@ static void seen_over(struct rate_search *s, const struct rate_search_step *step
                       const struct rate_search_seen *seen)
 {
     double n = seen->received_bps / 8 / s->payload_bytes * (double)step->duration_ns / 1e9;
+    bool refined = s->refining;
 
-    if (s->high_bps == 0 || rate_bps < s->high_bps || s->refining) {
+    if (s->high_bps == 0 || rate_bps < s->high_bps || refined) {
         s->high_bps = rate_bps;
         s->estimate_bps = seen->received_bps;
+        s->corrected = false;
     }
     /* What was fine once is not fine at or above what is too much now. */
     if (s->low_bps >= s->high_bps)
@@ -235,16 +239,28 @@ static void seen_over(struct rate_search *s, const struct rate_search_step *step
     if (s->low_bps > 0 && s->next_bps <= s->low_bps * 1.004)
         gallop(s);
     close_in(s);
+    /* A path so slow has no time for more: the confirming trial tells more than a probe. */
+    if (refined)
+        finish(s);
 }
 
-static void seen_under(struct rate_search *s, double rate_bps)
+static void seen_under(struct rate_search *s, double rate_bps, const struct rate_search_seen *seen)
 {
+    double share = (double)seen->lost / (double)seen->sent;
+
     s->refining = false;
     if (rate_bps > s->low_bps)
         s->low_bps = rate_bps;
     if (s->high_bps > 0 && s->low_bps >= s->high_bps)
         s->high_bps = 0;
-    gallop(s);
+    /* Loss by chance that the target allows has made the estimate smaller too. */
+    if (share > 0 && rate_bps <= s->estimate_bps && !s->corrected) {
+        s->corrected = true;
+        s->estimate_bps /= 1 - share;
+    }
+    s->next_bps = s->estimate_bps * below_estimate;
+    if (s->next_bps <= s->low_bps * 1.004 || (s->high_bps > 0 && s->next_bps >= s->high_bps))
+        gallop(s);
     close_in(s);
 }
 
@@ -314,7 +330,7 @@ enum rate_search_verdict rate_search_seen(struct rate_search *s,
         return v;
     case PROBE_UNDER:
         s->again = 0;
-        seen_under(s, rate);
+        seen_under(s, rate, &seen);
         return v;
     }
     return v;
@@ -340,7 +356,7 @@ enum rate_search_confirmed rate_search_confirm(struct rate_search *s, uint64_t d
              seen.delay_growth_ns > confirm_slope * (double)duration_ns &&
              seen.delay_slope > confirm_slope)
         excess = seen.delay_slope + 0.002;
-    else if (s->limit == RATE_SEARCH_PATH && seen.offered_bps < sender_share * s->answer_bps)
+    else if (seen.offered_bps < confirm_share * s->answer_bps)
         return CONFIRM_DISTURBED;
     else
         return CONFIRM_HOLDS;

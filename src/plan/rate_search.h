@@ -58,6 +58,7 @@ struct rate_search {
     double high_bps; /* lowest rate that was too much; 0 none yet */
     double
         estimate_bps; /* what arrived when it was too much, at the lowest such rate; 0 none yet */
+    bool corrected;   /* the estimate: for loss that the target allows */
     double next_bps;
     double gallop;     /* factor of the next step up */
     double sender_bps; /* most the sender ever managed */

@@ -253,11 +253,8 @@ static void runner_skip_rest(struct runner *r, unsigned step, const char *why)
     }
 }
 
-static int runner_list(struct runner *r)
+static void runner_list(struct runner *r)
 {
-    r->run->scenarios = calloc(SCENARIO_COUNT, sizeof *r->run->scenarios);
-    if (!r->run->scenarios)
-        return -ENOMEM;
     r->run->n_scenarios = SCENARIO_COUNT;
     for (unsigned i = 0; i < SCENARIO_COUNT; i++) {
         struct scenario_result *result = &r->run->scenarios[i];
@@ -273,7 +270,6 @@ static int runner_list(struct runner *r)
         text_copy(result->reason, sizeof result->reason,
                   r->steps.skip[i] ? r->steps.skip[i] : "not reached");
     }
-    return 0;
 }
 
 /* In reverse order. What stays is listed in the run and stays in the ledger. */
@@ -343,11 +339,13 @@ enum runner_end runner_run(const struct run_options *options, const struct drive
     int ret;
 
     steps_make(options, &r.steps);
-    ret = runner_list(&r);
-    if (ret < 0)
-        err_set(&err, ret, "memory for scenarios");
-    if (ret == 0)
+    run->scenarios = calloc(SCENARIO_COUNT, sizeof *run->scenarios);
+    if (!run->scenarios) {
+        ret = err_set(&err, ENOMEM, "memory for scenarios");
+    } else {
+        runner_list(&r);
         ret = driver->open(run->id, ledger ? ledger_path(ledger) : NULL, &r.state, &err);
+    }
     if (ret < 0) {
         snprintf(run->error, sizeof run->error, "%.*s", (int)sizeof run->error - 1, err.text);
         return RUNNER_ENVIRONMENT;

@@ -76,9 +76,12 @@ void steps_make(const struct run_options *options, struct steps *ret_steps)
             steps_add(ret_steps, STEP_SCENARIO, NULL, i);
 }
 
-static uint64_t steps_clamp(uint64_t ns, uint64_t low, uint64_t high)
+/* A part of the time: not less than low, if the whole is as long. */
+static uint64_t steps_part(uint64_t whole_ns, uint32_t parts, uint64_t low_ns, uint64_t high_ns)
 {
-    return ns < low ? low : ns > high ? high : ns;
+    uint64_t ns = whole_ns / parts, least = low_ns < whole_ns ? low_ns : whole_ns;
+
+    return ns < least ? least : ns > high_ns ? high_ns : ns;
 }
 
 static struct measure_ask steps_ask(const struct run_options *o, enum flow_kind kind,
@@ -124,12 +127,12 @@ unsigned steps_asks(const struct run_options *o, const struct scenario *scenario
             scenario->protocol == PROTOCOL_ICMP ? FLOW_ICMP_ECHO : kinds[scenario->protocol].stream,
             mine->size[i],
             scenario->protocol == PROTOCOL_ICMP && mine->n > 1
-                ? steps_clamp(o->time_ns / mine->n, CLOCK_S / 5, o->time_ns)
+                ? steps_part(o->time_ns, mine->n, CLOCK_S / 5, o->time_ns)
                 : o->time_ns);
     /* Latency at the same layer, a quarter as long: a closed loop gives ten thousand samples a second. */
     if (scenario->protocol != PROTOCOL_ICMP)
         ret_asks[n++] = steps_ask(o, kinds[scenario->protocol].rr, o->rr_bytes,
-                                  steps_clamp(o->time_ns / 4, CLOCK_S / 4, 2ULL * CLOCK_S));
+                                  steps_part(o->time_ns, 4, CLOCK_S / 4, 2ULL * CLOCK_S));
     return n;
 }
 

@@ -397,9 +397,12 @@ part() {
 }
 
 @test "several hundred sessions one after the other leave nothing open" {
+    local before id
     start_agent a
-    say a "1 clock"
-    answered a "1 ok "
+    # The first thread of all may bring one of a sanitizer with it, which stays.
+    prepare a 10 tcp_stream server 0
+    say a "11 stop session=10"
+    answered a "11 ok"
     before=$(find "/proc/${pid[a]}/fd" "/proc/${pid[a]}/task" -maxdepth 1 | wc -l)
     for id in {100..399}; do
         prepare a "$id" tcp_stream server 0

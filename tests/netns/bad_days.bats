@@ -10,8 +10,9 @@
 # begin ARG…                 starts vnperf ARG… in the box; its number there is $controller, its talk is in $err
 # ended CODE                 waits for it; its exit code has to be CODE
 # nothing_left               no process, no link, no namespace, no ledger, no temporary file
-# shellcheck disable=SC2030,SC2031 # each test is a subshell of its own, and nothing is handed on
+# shellcheck disable=SC2016,SC2030,SC2031 # shells and perl in the box expand for themselves; tests hand nothing on
 
+bats_require_minimum_version 1.5.0
 load ../helper
 
 setup() {
@@ -20,6 +21,7 @@ setup() {
     export TMPDIR=$TEST_DIR/tmp
     state=$XDG_STATE_HOME/vnperf
     out=$TEST_DIR/out err=$TEST_DIR/err
+    begin_with=()
     mkdir -p "$TMPDIR"
     box_up
 }
@@ -39,7 +41,6 @@ box_up() {
     box_job=$!
     wait_for 20 pgrep -P "$box_job" -x perl
     box_pid=$(pgrep -P "$box_job" -x perl)
-    box mkdir -p /run/netns
     box mount -t tmpfs none /run
     box mkdir /run/netns
     box ip link set lo up
@@ -53,7 +54,6 @@ box() {
 }
 
 begin() {
-    # shellcheck disable=SC2016 # for the shell in the box
     box sh -c 'echo $$ >"$0"; exec "$@"' "$TEST_DIR/pid" "${begin_with[@]}" "$VNPERF" "$@" >"$out" 2>"$err" 3>&- &
     job=$!
     wait_for 20 test -s "$TEST_DIR/pid"
@@ -112,6 +112,11 @@ flowing() {
     [ -n "$(box nsenter --target "$1" --net ss -Htn state established '( sport >= :5001 and sport <= :5031 ) or ( dport >= :5001 and dport <= :5031 )')" ]
 }
 
+# It has an ICMP socket open.
+pinging() {
+    box nsenter --target "$1" --net cat /proc/net/raw /proc/net/icmp | grep -q '^ *[0-9]*:'
+}
+
 # wait_flowing NUMBER OF: that agent's number in the box comes in $pid
 wait_flowing() {
     wait_for 30 agent "$1" "$2" || {
@@ -148,7 +153,7 @@ nothing_left() {
     }
     [ "$(box ip -o link | wc -l)" = "$box_links" ]
     [ -z "$(box ip netns list)" ]
-    [ -z "$(box find /proc/1/fd /proc/1/task -lname 'net:*' 2>/dev/null)" ]
+    [ -z "$(box sh -c 'find /proc/[0-9]*/fd -lname "net:*"' 2>/dev/null)" ]
     [ -z "$(ledgers)" ]
     nothing_temporary
 }
@@ -197,9 +202,9 @@ no_ends() {
 # ---- something on the path breaks ----
 
 @test "the processes of a VM killed in mid test: its scenarios fail, others go on" {
-    begin run -t 5 --scenarios 1.1,1.3,7.3
-    # node1, node2, vm1, vm2
-    wait_flowing 3 4
+    begin run -t 5 --scenarios 1.1,2.1,7.3
+    # node1, node2, vm1, vm2, vm3
+    wait_flowing 3 5
     box nsenter --target "$pid" --net sh -c '
         here=$(readlink /proc/self/ns/net)
         for p in /proc/[0-9]*; do
@@ -209,7 +214,7 @@ no_ends() {
     ended 1
     says '\[1/3\] 1.1 .* failed: .*agent at vm1' '\[3/3\] 7.3 .* passed'
     [ "$(status_of 1.1)" = failed ]
-    [ "$(status_of 1.3)" = failed ]
+    [ "$(status_of 2.1)" = failed ]
     [ "$(status_of 7.3)" = passed ]
     [[ "$(reason_of 1.1)" = *"the agent at vm1 has ended"* ]]
     nothing_left
@@ -226,11 +231,23 @@ no_ends() {
 }
 
 @test "an agent stopped is an error after its silence" {
+    begin run -t 60 --scenarios 1.3
+    wait_for 30 agent 4 4
+    pid=$(agent 4 4)
+    wait_for 30 pinging "$pid"
+    box kill -STOP "$pid"
+    ended 1
+    says 'the agent at vm2 has ended \(silent for 5 s\)'
+    [ "$(status_of 1.3)" = failed ]
+    nothing_left
+}
+
+@test "a receiver stopped is an error of the sender" {
     begin run -t 60 --scenarios 1.1
     wait_flowing 3 4
     box kill -STOP "$pid"
     ended 1
-    says 'the agent at vm1 has ended \(silent for 5 s\)'
+    says '1.1 .* failed: (vm2: sending on flow 0: nothing could be sent for 3 s|the agent at vm1 has ended)'
     [ "$(status_of 1.1)" = failed ]
     nothing_left
 }
@@ -335,7 +352,6 @@ of_name_found() {
 @test "a closed terminal ends a run in order: 129" {
     skip_unless_command script
     # The shell outlives the terminal, to say what became of vnperf; a caught signal is no longer caught in vnperf.
-    # shellcheck disable=SC2016 # for the shell in the terminal
     TEST_OUT=$TEST_DIR box setsid script -qefc \
         'trap : HUP; "$VNPERF" run -t 60 --scenarios 1.1 --color never; echo $? >"$TEST_OUT/code"' /dev/null >"$out" 2>"$err" </dev/null 3>&- &
     job=$!
@@ -361,12 +377,20 @@ no_ledger() {
     [ -z "$(ledgers)" ]
 }
 
+# Stopped first: none sees the end of another.
+kill_all() {
+    local all
+    all=("$controller" "$(of_name vnperf-keeper)")
+    box kill -STOP "${all[@]}"
+    mapfile -t -O 2 all < <(of_name vnperf-agent)
+    box kill -KILL "${all[@]}"
+}
+
 @test "all processes killed at once: only the ledger is left; the next run works, cleanup clears it" {
     local id
     begin run -t 60 --scenarios 7.3,1.1
     wait_flowing 3 4
-    # shellcheck disable=SC2046 # numbers
-    box kill -KILL "$controller" $(of_name vnperf-keeper) $(of_name vnperf-agent)
+    kill_all
     ended 137
     wait_for 10 nothing_in_box
     [ "$(box ip -o link | wc -l)" = "$box_links" ]
@@ -389,8 +413,7 @@ no_ledger() {
     begin run -t 5 --scenarios 1.3,7.1
     wait_for 30 said '^\[1/2\] '
     wait_flowing 2 4
-    # shellcheck disable=SC2046 # numbers
-    box kill -KILL "$controller" $(of_name vnperf-keeper) $(of_name vnperf-agent)
+    kill_all
     ended 137
     [ "$(status_of 1.3)" = passed ]
     [ "$(status_of 7.1)" = skipped ]
@@ -564,10 +587,10 @@ time_t time(time_t *t)
 END
     gcc -shared -fPIC -O -o "$TEST_DIR/step.so" "$TEST_DIR/step.c"
     # The agent of the build may be static; vnperf's own is not.
-    # shellcheck disable=SC2016 # for the agent's shell
     printf '#!/bin/sh\nexec "$VNPERF" agent\n' >"$TEST_DIR/agent"
     chmod +x "$TEST_DIR/agent"
-    begin_with=(env "LD_PRELOAD=$TEST_DIR/step.so") begin run -t 0.5 --scenarios 1.1,1.2,1.3 --udpbuf 1024 \
+    begin_with=(env "LD_PRELOAD=$TEST_DIR/step.so")
+    begin run -t 0.5 --scenarios 1.1,1.2,1.3 --udpbuf 1024 \
         --agent "$TEST_DIR/agent" --json "$TEST_DIR/run.json" --test-description step
     ended 0
     [ "$(jq '[.. | numbers | select(. < 0)] | length' "$TEST_DIR/run.json")" = 0 ]

@@ -4,14 +4,17 @@
 #     a: $A   a0 10.77.1.1, fd77:1::1   |   m: $M   m0 … m1   |   b: $B   b0 10.77.2.1, fd77:2::1
 #
 # path_up, path_down          in setup_file and teardown_file; names are unique to the file
-# shape NS DEV RATE QUEUE_MS  tbf on DEV's egress; RATE in Mbit/s of whole Ethernet frames
+# shape NS DEV RATE QUEUE_MS [BUCKET_MS]
+#                             tbf on DEV's egress; RATE in Mbit/s of whole Ethernet frames
 # unshape NS DEV
 # mtu BYTES                   of every interface
 # path_clear                  in teardown: no shaper, no rules, MTU 1500
-# rules TEXT                  nftables of m, in place of those before
+# rules NS TEXT               nftables, in place of those before
+# counted NS NAME             packets of a named counter
 # measure ARG…                vnperf test from a to b; the document is $DOC
 # value FILTER                what jq makes of its first measurement; values: of the document
 # near VALUE TRUTH SHARE      both are numbers, and differ by at most that share of TRUTH
+# same VALUE TRUTH
 # holds EXPRESSION            of numbers, as awk reads it
 # payload_bps MBIT PAYLOAD HEADERS   what is left of a shaped rate: HEADERS as IP sees them, 14 bytes of Ethernet are added
 
@@ -50,11 +53,13 @@ path_down() {
     done
 }
 
-# The bucket holds what passes in a millisecond (two frames at least), so that a late timer costs the shaper nothing.
+# A timer that comes later than the bucket is deep costs the shaper some of its rate, and then the truth is not true: deep where
+# only the long run counts, shallow where a search looks at moments.
 shape() {
     local bytes=$(($3 * 125)) burst
 
-    burst=$((bytes > 3028 ? bytes : 3028))
+    burst=$((bytes * ${5:-1}))
+    burst=$((burst > 6056 ? burst : 6056))
     tc -n "$1" qdisc replace dev "$2" root tbf rate "$3mbit" burst "$burst" limit $((bytes * $4 + burst))
 }
 
@@ -68,7 +73,8 @@ path_clear() {
     unshape "$B" b0
     unshape "$M" m0
     unshape "$M" m1
-    rules ''
+    rules "$M" ''
+    rules "$B" ''
     mtu 1500
 }
 
@@ -80,8 +86,12 @@ mtu() {
 }
 
 rules() {
-    ip netns exec "$M" nft -f - <<<"flush ruleset
-$1"
+    ip netns exec "$1" nft -f - <<<"flush ruleset
+$2"
+}
+
+counted() {
+    ip netns exec "$1" nft -j list counters | jq --arg name "$2" '.nftables[].counter | select(.name == $name).packets // empty'
 }
 
 measure() {
@@ -113,6 +123,14 @@ near() {
     }
 }
 
+same() {
+    [ "$1" = "$2" ] || {
+        echo "$1 is not $2"
+        limits
+        return 1
+    }
+}
+
 holds() {
     awk "BEGIN { exit !($1) }" || {
         echo "does not hold: $1"
@@ -130,4 +148,12 @@ limits() {
 
 payload_bps() {
     awk -v m="$1" -v p="$2" -v h="$3" 'BEGIN { printf "%.0f\n", m * 1e6 * p / (p + h + 14) }'
+}
+
+# A sanitizer's program has not the speed that some truths ask for.
+skip_when_slow() {
+    case ${VNPERF_SANITIZER:-none} in
+    none) ;;
+    *) skip "built with a sanitizer: too slow for this rate" ;;
+    esac
 }

@@ -240,6 +240,22 @@ static void test_there_are_sixteen_sessions_and_no_more(void **state)
     far_done(&far, 0);
 }
 
+static void test_sessions_that_failed_make_room(void **state)
+{
+    struct flow_spec spec = far_spec(FLOW_SERVER, 0);
+    struct far far;
+
+    (void)state;
+    far_init(&far);
+    spec.connect_ns = CLOCK_MS;
+    for (uint32_t id = 1; id <= 40; id++) {
+        far_prepare(&far, id, &spec);
+        far_expect(&far, id, "ok");
+        far_expect_fault(&far, id, "failed", ETIMEDOUT, "");
+    }
+    far_done(&far, 0);
+}
+
 static void test_a_start_at_a_wrong_time_or_of_a_wrong_length_is_refused(void **state)
 {
     const uint64_t now = clock_mono_ns(), s = CLOCK_S;
@@ -290,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_nobody_at_the_port_is_an_error_of_prepare),
         cmocka_unit_test(test_a_session_s_id_is_taken_while_it_lives),
         cmocka_unit_test(test_there_are_sixteen_sessions_and_no_more),
+        cmocka_unit_test(test_sessions_that_failed_make_room),
         cmocka_unit_test(test_a_start_at_a_wrong_time_or_of_a_wrong_length_is_refused),
     };
 

@@ -8,6 +8,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "traffic/engine.h"
 #include "traffic/icmp_packet.h"
 
@@ -39,7 +40,7 @@ static int echo_open(struct echo *e, const char *address, uint32_t payload_bytes
     };
 
     *e = (struct echo){.stop_fd = eventfd(0, EFD_CLOEXEC)};
-    strcpy(spec.address, address);
+    text_copy(spec.address, sizeof spec.address, address);
     return engine_open(&spec, e->stop_fd, &e->engine, &e->err);
 }
 

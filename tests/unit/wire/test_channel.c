@@ -168,8 +168,7 @@ static void test_reading_goes_on_behind_a_malformed_line_and_its_blob(void **sta
         rig_write(&rig, "9 good\n", 7);
         assert_int_equal(rig_next(&rig, &m, &err), -EBADMSG);
         if (!strstr(err.text, rows[i].words))
-            print_message("row %zu: %s
-", i, err.text);
+            print_message("row %zu: %s\n", i, err.text);
         assert_non_null(strstr(err.text, rows[i].words));
         assert_int_equal(rig_next(&rig, &m, &err), 1);
         assert_int_equal(m.line.id, 9);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/auto.h"
+#include "base/text.h"
 #include "wire/message.h"
 
 #include <errno.h>
@@ -59,7 +60,7 @@ static void test_a_spec_comes_back_as_it_went(void **state)
             spec.direction = FLOW_FORWARD;
         if (kind == FLOW_ICMP_ECHO)
             spec.n_flows = 1;
-        strcpy(spec.cc, kind == FLOW_TCP_STREAM ? "cubic" : "");
+        text_copy(spec.cc, sizeof spec.cc, kind == FLOW_TCP_STREAM ? "cubic" : "");
         memset(&read, 0, sizeof read);
         begin("prepare");
         message_put_spec(&out, &spec);
@@ -161,8 +162,7 @@ static void test_a_spec_out_of_bounds_is_refused_with_a_sentence(void **state)
 
         assert_int_equal(read_spec_with(rows[i].key, rows[i].value, &err), -EINVAL);
         if (!strstr(err.text, rows[i].words))
-            print_message("row %zu: %s
-", i, err.text);
+            print_message("row %zu: %s\n", i, err.text);
         assert_non_null(strstr(err.text, rows[i].words));
     }
 }
@@ -267,7 +267,7 @@ static void test_a_fact_that_is_no_number_is_left_out(void **state)
 static void fill_result(struct flow_result *r, uint32_t n_intervals, uint32_t n_flows)
 {
     *r = (struct flow_result){.interval_ns = 100000000};
-    strcpy(r->congestion_control, "cubic");
+    text_copy(r->congestion_control, sizeof r->congestion_control, "cubic");
     for (int m = 0; m < METRIC_COUNT_; m++) {
         if (metric_table[m].real)
             metric_put_real(&r->metrics, (enum metric)m, (m - 20) / 3.0);

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+# UDP streams over paths that lose a known part: rates against a shaper, losses against nftables' own counters, one by one.
+
+bats_require_minimum_version 1.5.0
+load ../helper
+load path
+
+UDP_HEADERS=28
+
+# The flags of our datagrams are 16 bits at byte 24 of the payload (src/traffic/datagram.h): bit 64 + 192 from the UDP header on.
+# Warm-up and tail go by uncounted; 2 is a datagram of the window.
+MEASURED='meta l4proto udp @th,256,16 2'
+
+setup_file() {
+    is_root || return 0
+    path_up
+}
+
+teardown_file() {
+    is_root || return 0
+    path_down
+}
+
+setup() {
+    skip_unless_root
+    skip_unless_command ip tc nft jq
+}
+
+teardown() {
+    is_root || return 0
+    [ -z "${stopped:-}" ] || kill -CONT "$stopped" 2>/dev/null || true
+    path_clear
+}
+
+# What m saw of the window, and what b got of it.
+count_measured() {
+    rules "$M" "table inet truth {
+        counter seen { }
+        counter dropped { }
+        chain forward { type filter hook forward priority 0; $MEASURED counter name seen; ${1:-accept}; }
+    }" && rules "$B" "table inet truth {
+        counter came { }
+        chain input { type filter hook input priority 0; $MEASURED counter name came; }
+    }"
+}
+
+agrees_with_counters() {
+    same "$(value .sent)" "$(counted "$M" seen)"
+    same "$(value .received)" "$(counted "$B" came)"
+    same "$(value .lost)" $(($(counted "$M" seen) - $(counted "$B" came)))
+}
+
+# rate_below MBIT PAYLOAD, rate_above MBIT PAYLOAD: of a link with 3 ms of queue.
+rate_below() {
+    local bps=$(($(payload_bps "$1" "$2" "$UDP_HEADERS") * 4 / 5))
+
+    shape "$M" m1 "$1" 3 5
+    count_measured
+    measure --udp --udpbuf "$2" --bandwidth "$bps" -t 2
+    agrees_with_counters
+    near "$(value .offered_bps)" "$bps" 0.02
+    near "$(value .throughput_bps)" "$bps" 0.02
+    same "$(value .lost)" 0
+    same "$(value .limit)" requested_rate
+}
+
+rate_above() {
+    local truth bps
+
+    truth=$(payload_bps "$1" "$2" "$UDP_HEADERS")
+    bps=$((truth * 3 / 2))
+    shape "$M" m1 "$1" 3 5
+    count_measured
+    measure --udp --udpbuf "$2" --bandwidth "$bps" -t 2
+    agrees_with_counters
+    near "$(value .throughput_bps)" "$truth" 0.02
+    near "$(value .offered_bps)" "$bps" 0.02
+    near "$(value '1 - .loss_share')" "$(value "$truth / .offered_bps")" 0.02
+    same "$(value .lost_in_socket)" 0
+    same "$(value '.lost_on_path == .lost and .lost > 0')" true
+    same "$(value .limit)" path
+}
+
+search() {
+    local mbit=$1 payload=$2
+
+    shape "$M" m1 "$mbit" 3
+    measure --udp --udpbuf "$payload" -t 1
+    near "$(value .throughput_bps)" "$(payload_bps "$mbit" "$payload" "$UDP_HEADERS")" 0.02
+    holds "$(value .loss_share) <= $(value .search.loss_target)"
+    same "$(value .search.confirmed)" true
+    holds "$(value .search.duration_ns) <= 3e9"
+}
+
+test_udp_below_the_link_of_10_mbit_loses_nothing() { #@test
+    rate_below 10 1400
+}
+
+test_udp_below_the_link_of_100_mbit_loses_nothing() { #@test
+    rate_below 100 1400
+}
+
+test_udp_below_the_link_of_1000_mbit_loses_nothing() { #@test
+    skip_when_slow
+    mtu 9000
+    rate_below 1000 8000
+}
+
+test_udp_above_the_link_of_10_mbit_loses_the_rest() { #@test
+    rate_above 10 1400
+}
+
+test_udp_above_the_link_of_100_mbit_loses_the_rest() { #@test
+    rate_above 100 1400
+}
+
+test_udp_above_the_link_of_1000_mbit_loses_the_rest() { #@test
+    skip_when_slow
+    mtu 9000
+    rate_above 1000 8000
+}
+
+test_udp_search_finds_10_mbit() { #@test
+    search 10 1400
+}
+
+test_udp_search_finds_100_mbit() { #@test
+    skip_when_slow
+    search 100 1400
+}
+
+test_udp_search_finds_1000_mbit() { #@test
+    skip_when_slow
+    mtu 9000
+    search 1000 8000
+}
+
+# The true share is 2 %. 3.29 standard deviations on either side: a sound loss falls outside one time in a thousand.
+test_udp_loss_of_two_percent_is_counted_datagram_by_datagram() { #@test
+    count_measured "$MEASURED numgen random mod 1000 < 20 counter name dropped drop"
+    measure --udp --udpbuf 64 --bandwidth 8M -t 2
+    agrees_with_counters
+    same "$(value .lost)" "$(counted "$M" dropped)"
+    same "$(value .lost_on_path)" "$(counted "$M" dropped)"
+    same "$(value .lost_in_socket)" 0
+    same "$(value .duplicated)" 0
+    same "$(value .limit)" path
+    holds "$(value '(.loss_share - 0.02) | fabs') < 3.29 * sqrt(0.02 * 0.98 / $(value .sent))"
+    wilson
+}
+
+# The interval that we print is Wilson's, 95 %.
+wilson() {
+    local n p
+    n=$(value .sent)
+    p=$(value .loss_share)
+    near "$(value .loss_low_share)" "$(awk -v n="$n" -v p="$p" 'BEGIN {
+        z = 1.959964; d = 1 + z * z / n; print (p + z * z / 2 / n - z * sqrt(p * (1 - p) / n + z * z / 4 / n / n)) / d }')" 0.0001
+    near "$(value .loss_high_share)" "$(awk -v n="$n" -v p="$p" 'BEGIN {
+        z = 1.959964; d = 1 + z * z / n; print (p + z * z / 2 / n + z * sqrt(p * (1 - p) / n + z * z / 4 / n / n)) / d }')" 0.0001
+}
+
+# Seven of every hundred, one after the other: the run has its length, and the count is no matter of chance.
+test_udp_loss_in_a_row_is_the_longest_loss() { #@test
+    count_measured "$MEASURED numgen inc mod 100 < 7 counter name dropped drop"
+    measure --udp --udpbuf 200 --bandwidth 4M -t 1
+    agrees_with_counters
+    same "$(value .lost)" "$(counted "$M" dropped)"
+    same "$(value .longest_loss)" 7
+    same "$(value .reordered)" 0
+}
+
+test_udp_duplicates_are_told_from_the_first_copies() { #@test
+    count_measured
+    ip netns exec "$M" nft -f - <<<"table ip truth {
+        counter doubled { }
+        chain forward { type filter hook forward priority 1; $MEASURED numgen inc mod 50 < 1 counter name doubled dup to 10.77.2.1 device m1; }
+    }" || skip "this kernel's nftables has no dup"
+    measure --udp --udpbuf 200 --bandwidth 4M -t 1
+    same "$(value .sent)" "$(counted "$M" seen)"
+    same "$(value .lost)" 0
+    same "$(value .duplicated)" "$(counted "$M" doubled)"
+    same "$(value .received)" "$(value .sent)"
+    same "$(value '.duplicated > 0')" true
+    same "$(value '.sent + .duplicated')" "$(counted "$B" came)"
+}
+
+# The receiver sleeps while more arrives than its socket holds: all of it was inside the window, and none was lost on the path.
+test_udp_overflow_of_the_receivers_socket_is_not_blamed_on_the_path() { #@test
+    local before
+
+    mtu 9000
+    count_measured
+    DOC=$BATS_TEST_TMPDIR/doc.json
+    vnperf test "netns:$A" "netns:$B" --address 10.77.2.1 --quiet --no-save --json "$DOC" \
+        --udp --udpbuf 8000 --bandwidth 800M -t 4 --warmup 0.2 3>&- >/dev/null &
+    vnperf_pid=$!
+    wait_for 20 counted_more seen 2000
+    stopped=$(ip netns pids "$B")
+    kill -STOP "$stopped"
+    before=$(counted "$M" seen)
+    wait_for 20 counted_more seen $((before + 15000))
+    kill -CONT "$stopped"
+    wait "$vnperf_pid"
+    agrees_with_counters_of_the_path
+    same "$(value '.lost_in_socket > 0')" true
+    same "$(value .lost_on_path)" 0
+    same "$(value .lost)" "$(value .lost_in_socket)"
+    same "$(value .limit)" receiver
+}
+
+counted_more() {
+    [ "$(counted "$M" "$1")" -ge "$2" ]
+}
+
+# b's input hook stands before the socket: it saw what the socket had no room for.
+agrees_with_counters_of_the_path() {
+    same "$(value .sent)" "$(counted "$M" seen)"
+    same "$(value .sent)" "$(counted "$B" came)"
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/limit.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { VALUES = 8 };
+
+struct value {
+    enum metric metric;
+    double value;
+};
+
+/* One verdict: metrics of the whole, of the sender, of the receiver. */
+struct row {
+    const char *what;
+    enum flow_kind kind;
+    bool searched;
+    enum limit before; /* what the search said */
+    struct value headline[VALUES], sender[VALUES], receiver[VALUES];
+    enum limit limit;
+    const char *word;
+};
+
+#define M(name, value)                                                                             \
+    {                                                                                              \
+        METRIC_##name, value                                                                       \
+    }
+
+static void put(struct metric_set *set, const struct value values[VALUES])
+{
+    /* The first metric of all with value 0 is an empty place. */
+    for (int i = 0; i < VALUES; i++)
+        if (values[i].metric || values[i].value != 0)
+            metric_put_real(set, values[i].metric, values[i].value);
+}
+
+static const struct row rows[] = {
+    {"TCP at the rate that was asked for", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
+     .headline = {M(requested_bps, 1e8), M(throughput_bps, 0.98e8)},
+     .sender = {M(window_ns, 1e9), M(busiest_thread_share, 1)}, .limit = LIMIT_REQUESTED_RATE,
+     .word = "98.0 %"},
+    {"TCP below it, sender busy", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
+     .headline = {M(requested_bps, 1e8), M(throughput_bps, 0.5e8)},
+     .sender = {M(window_ns, 1e9), M(busiest_thread_share, 0.97)}, .limit = LIMIT_SENDER,
+     .word = "sender's thread used 97 %"},
+    {"TCP, receiver busy", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
+     .sender = {M(window_ns, 1e9), M(busiest_thread_share, 0.96)},
+     .receiver = {M(window_ns, 1e9), M(busiest_thread_share, 0.99)}, .limit = LIMIT_RECEIVER,
+     .word = "receiver's thread used 99 %"},
+    {"TCP, peer's window", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
+     .sender = {M(window_ns, 1e9), M(busy_ns, 1e9), M(peer_window_limited_ns, 4e8)},
+     .limit = LIMIT_RECEIVER, .word = "window held the sender 40 %"},
+    {"TCP, own send buffer", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
+     .sender = {M(window_ns, 1e9), M(busy_ns, 1e9), M(send_buffer_limited_ns, 5e8)},
+     .limit = LIMIT_SENDER, .word = "send buffer held the sender 50 %"},
+    {"TCP, nothing to send", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
+     .sender = {M(window_ns, 1e9), M(busy_ns, 4e8)}, .limit = LIMIT_SENDER,
+     .word = "nothing to send 60 %"},
+    {"TCP, sender's machine full", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
+     .sender = {M(window_ns, 1e9), M(busy_ns, 1e9), M(busiest_thread_share, 0.5),
+                M(node_idle_ns, 1e7), M(node_system_ns, 2e9)},
+     .limit = LIMIT_SENDER, .word = "machine was 100 % busy"},
+    {"TCP, receiver's machine full", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
+     .sender = {M(window_ns, 1e9), M(busy_ns, 1e9)},
+     .receiver = {M(window_ns, 1e9), M(busiest_thread_share, 0.5), M(node_idle_ns, 1e7),
+                  M(node_softirq_ns, 2e9)},
+     .limit = LIMIT_RECEIVER, .word = "machine was"},
+    {"TCP, others fill the machine and we need little", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
+     .sender = {M(window_ns, 1e9), M(busy_ns, 1e9), M(busiest_thread_share, 0.02),
+                M(node_idle_ns, 1), M(node_user_ns, 2e9)},
+     .limit = LIMIT_PATH, .word = "neither end"},
+    {"TCP, path", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
+     .sender = {M(window_ns, 1e9), M(busy_ns, 1e9), M(busiest_thread_share, 0.1)},
+     .receiver = {M(window_ns, 1e9), M(busiest_thread_share, 0.1)}, .limit = LIMIT_PATH,
+     .word = "neither end"},
+    {"TCP that tells nothing", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN, .sender = {M(window_ns, 1e9)},
+     .limit = LIMIT_UNKNOWN, .word = "does not tell"},
+    {"UDP, receiver's socket", FLOW_UDP_STREAM, false, LIMIT_UNKNOWN,
+     .headline = {M(loss_share, 0.1), M(lost, 100), M(lost_in_socket, 60), M(offered_bps, 1e9)},
+     .limit = LIMIT_RECEIVER, .word = "60 %"},
+    {"UDP, path loses", FLOW_UDP_STREAM, false, LIMIT_UNKNOWN,
+     .headline = {M(loss_share, 0.1), M(lost, 100), M(lost_in_socket, 10), M(offered_bps, 1e9)},
+     .limit = LIMIT_PATH, .word = "lost 10 %"},
+    {"UDP, rate reached", FLOW_UDP_STREAM, false, LIMIT_UNKNOWN,
+     .headline = {M(requested_bps, 1e8), M(offered_bps, 0.99e8)}, .limit = LIMIT_REQUESTED_RATE,
+     .word = "99.0 %"},
+    {"UDP, rate not reached", FLOW_UDP_STREAM, false, LIMIT_UNKNOWN,
+     .headline = {M(requested_bps, 1e8), M(offered_bps, 0.5e8)}, .limit = LIMIT_SENDER,
+     .word = "all it could"},
+    {"UDP, as fast as it goes", FLOW_UDP_STREAM, false, LIMIT_UNKNOWN,
+     .headline = {M(offered_bps, 0.5e8)}, .limit = LIMIT_SENDER, .word = "all it could"},
+    {"UDP searched, path", FLOW_UDP_STREAM, true, LIMIT_PATH,
+     .headline = {M(requested_bps, 1e8), M(offered_bps, 1e8)}, .limit = LIMIT_PATH,
+     .word = "above this rate the path loses more than 1 %"},
+    {"UDP searched, sender", FLOW_UDP_STREAM, true, LIMIT_SENDER,
+     .headline = {M(requested_bps, 1e8), M(offered_bps, 1e8)}, .limit = LIMIT_SENDER,
+     .word = "all that the sender could offer"},
+    {"UDP searched, within the target", FLOW_UDP_STREAM, true, LIMIT_PATH,
+     .headline = {M(loss_share, 0.009), M(lost, 9), M(offered_bps, 1e8)}, .limit = LIMIT_PATH,
+     .word = "above this rate"},
+    {"UDP searched, beyond the target", FLOW_UDP_STREAM, true, LIMIT_SENDER,
+     .headline = {M(loss_share, 0.02), M(lost, 20), M(offered_bps, 1e8)}, .limit = LIMIT_PATH,
+     .word = "lost 2 %"},
+    {"ICMP", FLOW_ICMP_ECHO, .limit = LIMIT_REQUESTED_RATE, .word = "schedule"},
+    {"TCP RR", FLOW_TCP_RR, .limit = LIMIT_PATH, .word = "closed loop"},
+    {"UDP RR", FLOW_UDP_RR, .limit = LIMIT_PATH, .word = "closed loop"},
+};
+
+static void test_verdicts(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct measurement m = {
+            .kind = rows[i].kind, .searched = rows[i].searched, .limit = rows[i].before};
+
+        m.search.loss_target = 0.01;
+        put(&m.headline, rows[i].headline);
+        put(&m.sender.metrics, rows[i].sender);
+        put(&m.receiver.metrics, rows[i].receiver);
+        limit_judge(&m);
+        if (m.limit != rows[i].limit || !strstr(m.limit_reason, rows[i].word))
+            print_message("%s: %s (%s)\n", rows[i].what, limit_name[m.limit], m.limit_reason);
+        assert_int_equal(m.limit, rows[i].limit);
+        assert_non_null(strstr(m.limit_reason, rows[i].word));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_verdicts)};
+
+    return cmocka_run_group_tests_name("limit", tests, NULL, NULL);
+}

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "bottleneck.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { PAYLOAD = 1400, BUDGET_MS = 950, MOST_MS = 3000, MOST_TRIALS = 18 };
+
+struct found {
+    struct rate_search s;
+    bool held; /* a confirming trial did */
+    double received_bps;
+};
+
+/* What measure.c does with two agents, with a bottleneck. */
+static struct found search(struct bottleneck *b, double target, uint64_t confirm_ns)
+{
+    struct found found = {0};
+    struct rate_search *s = &found.s;
+    struct rate_search_step step;
+    const uint64_t warmup = confirm_ns / 5;
+
+    b->payload_bytes = PAYLOAD;
+    b->seed = b->seed ? b->seed : 88172645463325252;
+    rate_search_init(s, target, PAYLOAD, (uint64_t)BUDGET_MS * CLOCK_MS);
+    while (rate_search_next(s, &step)) {
+        struct rate_search_seen seen = bottleneck_trial(b, &step);
+        enum rate_search_verdict v = rate_search_seen(s, &step, &seen);
+
+        assert_non_null(rate_search_verdict_name[v]);
+        assert_in_range(b->n_trials, 1, MOST_TRIALS);
+    }
+    while (!found.held && rate_search_may_confirm(s, b->elapsed_ns,
+                                                  confirm_ns + warmup + BOTTLENECK_OVERHEAD_NS)) {
+        struct rate_search_seen seen;
+
+        step = (struct rate_search_step){(uint64_t)s->answer_bps, warmup, confirm_ns};
+        seen = bottleneck_trial(b, &step);
+        found.held = rate_search_confirm(s, confirm_ns, &seen) == CONFIRM_HOLDS;
+        found.received_bps = seen.received_bps;
+        assert_in_range(b->n_trials, 1, MOST_TRIALS);
+    }
+    assert_true(b->elapsed_ns <= (uint64_t)MOST_MS * CLOCK_MS);
+    assert_true(isfinite(s->answer_bps) && s->answer_bps > 0);
+    return found;
+}
+
+static void expect_rate(const char *what, const struct found *found, double truth, double target,
+                        double swallow, enum rate_search_limit limit)
+{
+    const double share = found->s.answer_bps / truth;
+
+    if (!found->held || share < 0.98 || share * (1 - target) > 1.003 + swallow ||
+        found->s.limit != limit)
+        print_message("%s: %.4f of the truth, held %d, limit %d, %u probes, %u confirms\n", what,
+                      share, found->held, (int)found->s.limit, found->s.n_probes,
+                      found->s.n_confirms);
+    assert_true(found->held);
+    assert_true(share >= 0.98);
+    /* Never above by more than the target allows, but for what queue and burst can swallow of a whole trial. */
+    assert_true(share * (1 - target) <= 1.003 + swallow);
+    assert_true(share * (1 - target) <= 1.02);
+    assert_int_equal(found->s.limit, limit);
+}
+
+static const double shaped[] = {10e6 * 1400 / 1442, 100e6 * 1400 / 1442, 1e9 * 1400 / 1442,
+                                10e9 * 1400 / 1442};
+static const uint64_t confirms[] = {500 * (uint64_t)CLOCK_MS, CLOCK_S};
+
+static void test_ideal_shaper_is_found(void **state)
+{
+    static const double queues[] = {3e6, 12e6}, bursts[] = {16384, 65536}, targets[] = {0, 0.001};
+    char what[96];
+
+    (void)state;
+    for (size_t i = 0; i < 4 * 2 * 2 * 2 * 2; i++) {
+        double rate = shaped[i & 3], queue = queues[i >> 2 & 1], burst = bursts[i >> 3 & 1],
+               target = targets[i >> 4 & 1];
+        struct bottleneck b = {
+            .rate_bps = rate, .queue_ns = queue, .burst_bytes = burst, .sender_bps = 40e9};
+        struct found found = search(&b, target, confirms[i >> 5 & 1]);
+
+        snprintf(what, sizeof what, "%.0f bit/s, %.0f ns of queue, burst %.0f, target %g", rate,
+                 queue, burst, target);
+        expect_rate(what, &found, rate, target,
+                    (queue + burst * 8 / rate * 1e9) / (double)confirms[i >> 5 & 1],
+                    RATE_SEARCH_PATH);
+        assert_true(found.received_bps >= 0.98 * rate);
+    }
+}
+
+static void test_shaper_a_little_below_the_sender(void **state)
+{
+    (void)state;
+    for (int i = 1; i <= 20; i++) {
+        struct bottleneck b = {.rate_bps = 1e9,
+                               .queue_ns = 3e6,
+                               .burst_bytes = 16384,
+                               .sender_bps = 1e9 * (1 + 0.05 * i)};
+        struct found found = search(&b, 0.001, CLOCK_S);
+
+        expect_rate("sender near the path", &found, 1e9, 0.001, 0, RATE_SEARCH_PATH);
+    }
+}
+
+static void test_target_of_three_percent(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct bottleneck b = {
+            .rate_bps = shaped[i], .queue_ns = 3e6, .burst_bytes = 16384, .sender_bps = 40e9};
+        struct found found = search(&b, 0.03, CLOCK_S);
+
+        expect_rate("3 %", &found, shaped[i], 0.03, 0.003, RATE_SEARCH_PATH);
+    }
+}
+
+/* What it takes without loss is more than what passes of an overload: at worst next to nothing does. */
+static void test_path_that_collapses_under_overload(void **state)
+{
+    static const struct {
+        double collapse, least;
+    } rows[] = {{0.01, 0.98}, {0.05, 0.98}, {0.3, 0.98}, {1, 0.95}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct bottleneck b = {.lossless_bps = 3e9,
+                               .collapse = rows[i].collapse,
+                               .queue_ns = 1e6,
+                               .burst_bytes = 16384,
+                               .sender_bps = 9e9};
+        struct found found = search(&b, 0.001, CLOCK_S);
+
+        if (found.s.answer_bps / 3e9 < rows[i].least)
+            print_message("collapse %.2f: %.3f\n", rows[i].collapse, found.s.answer_bps / 3e9);
+        assert_true(found.held);
+        assert_true(found.s.answer_bps / 3e9 >= rows[i].least);
+        assert_true(found.s.answer_bps / 3e9 <= 1.003);
+        assert_int_equal(found.s.limit, RATE_SEARCH_PATH);
+    }
+}
+
+static void test_sender_is_the_limit(void **state)
+{
+    static const double senders[] = {5e7, 5e8, 4e9};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct bottleneck b = {.sender_bps = senders[i]};
+        struct found found = search(&b, 0.001, CLOCK_S);
+
+        expect_rate("sender", &found, senders[i], 0.001, 0, RATE_SEARCH_SENDER);
+        assert_true(found.s.n_blasts >= 2);
+    }
+}
+
+/* A sender that loses its CPU in one blast, or in two, is not the limit. */
+static void test_disturbed_blast_is_repeated(void **state)
+{
+    static const uint32_t spoils[] = {1, 2, 3, 5, 6};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof spoils / sizeof *spoils; i++) {
+        struct bottleneck path = {.rate_bps = 7e8,
+                                  .queue_ns = 3e6,
+                                  .burst_bytes = 16384,
+                                  .sender_bps = 1.3e9,
+                                  .spoils = spoils[i]},
+                          sender = {.sender_bps = 2e9, .spoils = spoils[i]};
+        struct found found = search(&sender, 0.001, CLOCK_S);
+
+        /* Two that agree are believed, for better or worse. */
+        if (spoils[i] != 3)
+            expect_rate("disturbed sender", &found, 2e9, 0.001, 0, RATE_SEARCH_SENDER);
+        if (spoils[i] & 1 && spoils[i] != 3) {
+            found = search(&path, 0.001, CLOCK_S);
+            expect_rate("disturbed path", &found, 7e8, 0.001, 0, RATE_SEARCH_PATH);
+        }
+    }
+}
+
+static void test_stalls_of_50_ms(void **state)
+{
+    (void)state;
+    for (uint32_t stalls = 1; stalls < 32; stalls++) {
+        struct bottleneck b = {.rate_bps = 97e6,
+                               .queue_ns = 3e6,
+                               .burst_bytes = 16384,
+                               .sender_bps = 4e9,
+                               .stall_ns = 50e6,
+                               .stalls = stalls};
+        struct found found = search(&b, 0.001, CLOCK_S / 2);
+
+        if (stalls == 1)
+            expect_rate("blast with a stall", &found, 97e6, 0.001, 0, RATE_SEARCH_PATH);
+        assert_true(found.s.answer_bps <= 97e6 * 1.003);
+        assert_true(found.s.answer_bps >= 97e6 * 0.3);
+        assert_int_equal(found.s.limit, RATE_SEARCH_PATH);
+    }
+}
+
+static void test_disturbed_confirming_trial_is_repeated(void **state)
+{
+    struct rate_search s;
+    struct rate_search_seen seen = {.sent = 1000, .offered_bps = 0.9e8, .received_bps = 0.9e8};
+
+    (void)state;
+    rate_search_init(&s, 0.001, PAYLOAD, CLOCK_S);
+    s.answer_bps = 1e8;
+    assert_int_equal(rate_search_confirm(&s, CLOCK_S, &seen), CONFIRM_DISTURBED);
+    assert_true(s.answer_bps == 1e8);
+    assert_true(rate_search_may_confirm(&s, CLOCK_S, CLOCK_S));
+    assert_false(rate_search_may_confirm(&s, 2ULL * CLOCK_S, CLOCK_S));
+    seen.offered_bps = 0.999e8;
+    assert_int_equal(rate_search_confirm(&s, CLOCK_S, &seen), CONFIRM_HOLDS);
+}
+
+static void test_growing_queue_does_not_confirm(void **state)
+{
+    struct rate_search s;
+    const struct rate_search_seen seen = {.sent = 100000,
+                                          .offered_bps = 1e8,
+                                          .received_bps = 0.99e8,
+                                          .delay_growth_ns = 9e6,
+                                          .delay_slope = 0.01};
+
+    (void)state;
+    rate_search_init(&s, 0.001, PAYLOAD, CLOCK_S);
+    s.answer_bps = 1e8;
+    assert_int_equal(rate_search_confirm(&s, CLOCK_S, &seen), CONFIRM_LOWER);
+    assert_true(s.answer_bps < 0.99e8 && s.answer_bps > 0.98e8);
+}
+
+static void test_random_loss(void **state)
+{
+    static const double losses[] = {0.0001, 0.005, 0.02}, targets[] = {0, 0.001, 0.03};
+
+    (void)state;
+    for (size_t i = 0; i < 9; i++)
+        for (uint64_t seed = 1; seed <= 5; seed++) {
+            double loss = losses[i / 3], target = targets[i % 3];
+            struct bottleneck b = {.rate_bps = 97e6,
+                                   .queue_ns = 3e6,
+                                   .burst_bytes = 16384,
+                                   .sender_bps = 4e9,
+                                   .random_loss = loss,
+                                   .seed = seed * 2654435761};
+            struct found found = search(&b, target, CLOCK_S);
+
+            if (loss < target / 1.4)
+                expect_rate("random loss", &found, 97e6, target, 0, RATE_SEARCH_PATH);
+            /* No rate keeps the target: it is not confirmed, and nothing is made up. */
+            if (loss > target * 2 && loss > 0.001)
+                assert_false(found.held);
+            assert_true(found.s.answer_bps < 97e6 * 1.04);
+        }
+}
+
+static void test_full_socket_means_the_path(void **state)
+{
+    struct bottleneck b = {.sender_bps = 5e9, .held_ns = 0.6};
+    struct found found = search(&b, 0.001, CLOCK_S);
+
+    (void)state;
+    expect_rate("held", &found, 5e9, 0.001, 0, RATE_SEARCH_PATH);
+}
+
+static void test_spoiled_probes_end(void **state)
+{
+    (void)state;
+    for (uint32_t spoils = 0; spoils < 128; spoils++) {
+        struct bottleneck b = {.rate_bps = 1e9,
+                               .queue_ns = 3e6,
+                               .burst_bytes = 16384,
+                               .sender_bps = 4e9,
+                               .spoils = spoils << 1};
+        struct found found = search(&b, 0.001, CLOCK_S / 2);
+
+        assert_int_equal(found.s.limit, RATE_SEARCH_PATH);
+        assert_true(found.s.answer_bps <= 1.003e9);
+        assert_true(found.s.answer_bps >= 0.98e9);
+    }
+}
+
+/* The same answer to every question. */
+static struct rate_search ask_always(const struct rate_search_seen *seen, double target)
+{
+    struct rate_search s;
+    struct rate_search_step step;
+    uint64_t spent = 0;
+    unsigned n = 0;
+
+    rate_search_init(&s, target, PAYLOAD, (uint64_t)BUDGET_MS * CLOCK_MS);
+    while (rate_search_next(&s, &step)) {
+        assert_true(step.duration_ns > 0 && step.duration_ns <= CLOCK_S / 2);
+        assert_true(step.rate_bps <= 10000000000000);
+        rate_search_seen(&s, &step, seen);
+        spent += step.duration_ns + step.warmup_ns;
+        assert_true(++n <= MOST_TRIALS);
+    }
+    assert_true(spent <= 1250 * (uint64_t)CLOCK_MS);
+    while (rate_search_may_confirm(&s, spent, CLOCK_S)) {
+        if (rate_search_confirm(&s, CLOCK_S, seen) == CONFIRM_HOLDS)
+            break;
+        spent += CLOCK_S;
+    }
+    assert_true(isfinite(s.answer_bps) && s.answer_bps >= 8.0 * PAYLOAD && s.answer_bps <= 1e13);
+    return s;
+}
+
+static void test_nothing_arrives(void **state)
+{
+    const struct rate_search_seen seen = {.sent = 9000, .lost = 9000, .offered_bps = 1e9};
+    struct rate_search s = ask_always(&seen, 0.001);
+
+    (void)state;
+    assert_int_equal(s.limit, RATE_SEARCH_PATH);
+}
+
+static void test_one_packet_and_absurd_numbers_end(void **state)
+{
+    const struct rate_search_seen rows[] = {
+        {0},
+        {.sent = 1, .offered_bps = 1e5, .received_bps = 1e5},
+        {.sent = 1, .lost = 1, .offered_bps = 1e5},
+        {.sent = 1, .lost = 7, .offered_bps = 1e5},
+        {.sent = 1000, .lost = 5, .offered_bps = 1e8, .received_bps = 1e8},
+        {.sent = UINT64_MAX, .lost = UINT64_MAX, .offered_bps = 1e300, .received_bps = 1e300},
+        {.sent = 1000, .offered_bps = NAN, .received_bps = NAN},
+        {.sent = 1000, .lost = 900, .offered_bps = 1e9, .received_bps = NAN},
+        {.sent = 1000, .offered_bps = -1, .received_bps = -1},
+        {.sent = 1000, .offered_bps = INFINITY, .received_bps = INFINITY},
+        {.sent = 1000, .lost = 500, .offered_bps = INFINITY, .received_bps = -INFINITY},
+        {.sent = 1000,
+         .offered_bps = 1e9,
+         .received_bps = 1e9,
+         .delay_slope = NAN,
+         .delay_growth_ns = NAN},
+        {.sent = 1000,
+         .offered_bps = 1e9,
+         .received_bps = 1e9,
+         .delay_slope = INFINITY,
+         .delay_growth_ns = INFINITY},
+        {.sent = 1000,
+         .offered_bps = 1e9,
+         .received_bps = 1e9,
+         .delay_slope = -5,
+         .delay_growth_ns = -1e18},
+        {.sent = 1000,
+         .offered_bps = 1e9,
+         .received_bps = 1e9,
+         .delay_slope = 5,
+         .delay_growth_ns = 1e18},
+        {.sent = 1000, .offered_bps = 0, .latest_ns = UINT64_MAX, .blocked_ns = UINT64_MAX},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int target = 0; target < 3; target++)
+            ask_always(&rows[i], target == 0 ? 0 : target == 1 ? 0.001 : 0.5);
+}
+
+/* Whatever comes: it ends in time with a number. */
+static void test_noise_ends(void **state)
+{
+    struct bottleneck chance = {.seed = 4101842887655102017};
+
+    (void)state;
+    for (int round = 0; round < 2000; round++) {
+        struct rate_search s;
+        struct rate_search_step step;
+        uint64_t spent = 0;
+        unsigned n = 0;
+
+        rate_search_init(&s, bottleneck_chance(&chance) * 0.01, PAYLOAD,
+                         (uint64_t)BUDGET_MS * CLOCK_MS);
+        while (rate_search_next(&s, &step)) {
+            double rate = step.rate_bps ? (double)step.rate_bps : 1e9 * bottleneck_chance(&chance);
+            struct rate_search_seen seen = {
+                .sent = (uint64_t)(2000 * bottleneck_chance(&chance)),
+                .offered_bps = rate * (0.5 + bottleneck_chance(&chance)),
+                .received_bps = rate * bottleneck_chance(&chance),
+                .delay_slope = bottleneck_chance(&chance) * 0.1 - 0.05,
+                .delay_growth_ns = bottleneck_chance(&chance) * 8e6 - 4e6,
+                .latest_ns = (uint64_t)(bottleneck_chance(&chance) * 1e7),
+            };
+
+            seen.lost = (uint64_t)((double)seen.sent * bottleneck_chance(&chance) * 0.1);
+            rate_search_seen(&s, &step, &seen);
+            spent += step.duration_ns + step.warmup_ns;
+            assert_true(++n <= MOST_TRIALS);
+        }
+        assert_true(spent <= 1250 * (uint64_t)CLOCK_MS);
+        assert_true(isfinite(s.answer_bps) && s.answer_bps > 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ideal_shaper_is_found),
+        cmocka_unit_test(test_shaper_a_little_below_the_sender),
+        cmocka_unit_test(test_target_of_three_percent),
+        cmocka_unit_test(test_path_that_collapses_under_overload),
+        cmocka_unit_test(test_sender_is_the_limit),
+        cmocka_unit_test(test_disturbed_blast_is_repeated),
+        cmocka_unit_test(test_stalls_of_50_ms),
+        cmocka_unit_test(test_disturbed_confirming_trial_is_repeated),
+        cmocka_unit_test(test_growing_queue_does_not_confirm),
+        cmocka_unit_test(test_random_loss),
+        cmocka_unit_test(test_full_socket_means_the_path),
+        cmocka_unit_test(test_spoiled_probes_end),
+        cmocka_unit_test(test_nothing_arrives),
+        cmocka_unit_test(test_one_packet_and_absurd_numbers_end),
+        cmocka_unit_test(test_noise_ends),
+    };
+
+    return cmocka_run_group_tests_name("rate_search", tests, NULL, NULL);
+}
