@@ -96,7 +96,7 @@ counted() {
 
 measure() {
     DOC=$BATS_TEST_TMPDIR/doc.json
-    vnperf test "netns:$A" "netns:$B" --address 10.77.2.1 --quiet --no-save --json - "$@" >"$DOC" || {
+    vnperf test "netns:$A" "netns:$B" --quiet --no-save --json - "$@" >"$DOC" || {
         echo "vnperf test $* ended with $?"
         cat "$DOC"
         return 1

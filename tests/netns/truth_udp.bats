@@ -192,7 +192,7 @@ test_udp_overflow_of_the_receivers_socket_is_not_blamed_on_the_path() { #@test
     mtu 9000
     count_measured
     DOC=$BATS_TEST_TMPDIR/doc.json
-    vnperf test "netns:$A" "netns:$B" --address 10.77.2.1 --quiet --no-save --json "$DOC" \
+    vnperf test "netns:$A" "netns:$B" --quiet --no-save --json "$DOC" \
         --udp --udpbuf 8000 --bandwidth 800M -t 4 --warmup 0.2 3>&- >/dev/null &
     vnperf_pid=$!
     wait_for 20 counted_more seen 2000
