@@ -233,6 +233,7 @@ static void runner_scenario(struct runner *r, unsigned index)
     if (ret == -ECANCELED)
         r->interrupted = true;
     result->status = ret < 0 ? SCENARIO_FAILED : SCENARIO_PASSED;
+    result->reason[0] = 0;
     if (ret < 0)
         snprintf(result->reason, sizeof result->reason, "%.*s", (int)sizeof result->reason - 1,
                  ret == -ECANCELED ? "interrupted" : err.text);
@@ -275,6 +276,8 @@ static void runner_list(struct runner *r)
 /* In reverse order. What stays is listed in the run and stays in the ledger. */
 static void runner_undo(struct runner *r)
 {
+    uint64_t began = clock_mono_ns();
+
     peer_set_done(&r->peers, (uint64_t)RUNNER_QUIT_MS * CLOCK_MS);
     for (unsigned i = SCENARIO_RESOURCES; i-- > 0;) {
         struct staged *staged = &r->staged[i];
@@ -293,19 +296,24 @@ static void runner_undo(struct runner *r)
     }
     r->driver->close(r->state);
     r->run->cleaned = true;
+    r->run->removal_ns = clock_mono_ns() - began;
 }
 
 static enum runner_end runner_steps(struct runner *r)
 {
+    uint64_t began = clock_mono_ns();
+
     for (unsigned i = 0; i < r->steps.n_steps; i++) {
         const struct step *step = &r->steps.step[i];
 
-        if (step->kind == STEP_CREATE)
+        if (step->kind == STEP_CREATE) {
             runner_create(r, step->resource);
-        else if (step->kind == STEP_AGENT)
+            r->run->staging_ns = clock_mono_ns() - began;
+        } else if (step->kind == STEP_AGENT) {
             runner_agent(r, step->resource);
-        else
+        } else {
             runner_scenario(r, step->scenario);
+        }
         if (r->interrupted) {
             runner_skip_rest(r, i + 1, "interrupted before it began");
             return RUNNER_INTERRUPTED;

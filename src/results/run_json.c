@@ -42,6 +42,10 @@ static json_t *run_json_run(const struct run_result *run)
     bad |= json_object_set_new(o, "command", command);
     bad |= json_object_set_new(o, "description", doc_string(run->description));
     bad |= json_object_set_new(o, "driver", doc_string(run->driver));
+    if (run->staging_ns)
+        bad |= json_object_set_new(o, "staging_ns", json_integer((json_int_t)run->staging_ns));
+    if (run->removal_ns)
+        bad |= json_object_set_new(o, "removal_ns", json_integer((json_int_t)run->removal_ns));
     if (run->error[0])
         bad |= json_object_set_new(o, "error", doc_string(run->error));
     if (bad) {

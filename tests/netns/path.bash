@@ -10,7 +10,7 @@
 # mtu BYTES                   of every interface
 # path_clear                  in teardown: no shaper, no rules, MTU 1500
 # rules NS TEXT               nftables, in place of those before
-# counted NS NAME             packets of a named counter
+# counted NS NAME [bytes]     packets, or bytes, of a named counter
 # measure ARG…                vnperf test from a to b; the document is $DOC
 # value FILTER                what jq makes of its first measurement; values: of the document
 # near VALUE TRUTH SHARE      both are numbers, and differ by at most that share of TRUTH
@@ -91,7 +91,7 @@ $2"
 }
 
 counted() {
-    ip netns exec "$1" nft -j list counters | jq --arg name "$2" '.nftables[].counter | select(.name == $name).packets // empty'
+    ip netns exec "$1" nft -j list counters | jq --arg name "$2" --arg of "${3:-packets}" '.nftables[].counter | select(.name == $name)[$of] // empty'
 }
 
 measure() {

@@ -4,7 +4,9 @@
 #
 #   ROUNDS   of each comparison (5); what is shown is the median
 #   SECONDS_EACH   of a measurement (2)
-#   ONLY     of tcp udp start run, those that are wanted
+#   ONLY     of tcp udp start memory run, those that are wanted
+#
+# Both sides of every comparison use cubic, whatever the machine's default is.
 #
 # Numbers of one machine on one day: it is the ratios that say something. As root or as an ordinary user; everything
 # stands in namespaces of its own and ends with this script.
@@ -15,7 +17,7 @@ build=${VNPERF_BUILD:-build}
 vnperf=$(realpath "$build/vnperf")
 rounds=${ROUNDS:-5}
 seconds=${SECONDS_EACH:-2}
-only=${ONLY:-tcp udp start run}
+only=${ONLY:-tcp udp start memory run}
 
 if [ "${1:-}" != inside ]; then
     map=()
@@ -54,7 +56,7 @@ median() {
 ours() {
     local kind=$1 key=$2
     shift 2
-    "$vnperf" test netns:a netns:b "$@" --time "$seconds" --json - 2>"$work/talk" |
+    "$vnperf" test netns:a netns:b "$@" --time "$seconds" --no-save --cc cubic --json - 2>"$work/talk" |
         jq -e "[.. | objects | select(.kind? == \"$kind\") | .$key] | first" || {
         cat "$work/talk" >&2
         exit 1
@@ -86,13 +88,18 @@ printf '%-24s %10s %10s %8s   %s\n' what vnperf iperf3 ratio unit
 if wanted tcp; then
     for _ in $(seq "$rounds"); do
         ours tcp_stream throughput_bps --tcp >>"$work/ours"
-        theirs .end.sum_received.bits_per_second >>"$work/theirs"
+        theirs .end.sum_received.bits_per_second --congestion cubic --omit 1 >>"$work/theirs"
     done
     side_by_side "TCP, one flow" Gbit/s 1e9
+    for _ in $(seq "$rounds"); do
+        ours tcp_stream throughput_bps --tcp --flows 4 >>"$work/ours"
+        theirs .end.sum_received.bits_per_second --congestion cubic --omit 1 --parallel 4 >>"$work/theirs"
+    done
+    side_by_side "TCP, four flows" Gbit/s 1e9
 fi
 if wanted udp; then
     for _ in $(seq "$rounds"); do
-        ours udp_stream received_pps --udp >>"$work/ours"
+        ours udp_stream received_pps --udp --udpbuf 1024 >>"$work/ours"
         theirs '(.end.sum.packets - .end.sum.lost_packets) / .end.sum.seconds' --udp --bitrate 0 --length 1024 >>"$work/theirs"
     done
     side_by_side "UDP, 1024 bytes" kpps 1e3
@@ -100,13 +107,26 @@ fi
 
 printf '\n%-24s %10s %10s\n' what took mark
 if wanted start; then
-    # What a test takes beyond the seconds that it measures: agents up, flow up, results back.
+    # What a test takes beyond the time that it measures: agents up, flow up, results back, all ended. The first byte
+    # leaves within that.
     for _ in $(seq "$rounds"); do
         begin=$(now_ms)
-        ours tcp_stream throughput_bps --tcp >/dev/null
-        echo $(($(now_ms) - begin - seconds * 1000)) >>"$work/ours"
+        "$vnperf" test netns:a netns:b --time 50ms --warmup 0 --no-save --quiet >/dev/null
+        echo $(($(now_ms) - begin - 50)) >>"$work/ours"
     done
-    printf '%-24s %7.0f ms %10s\n' "test beyond its time" "$(median <"$work/ours")" -
+    printf '%-24s %7.0f ms %10s\n' "test beyond its time" "$(median <"$work/ours")" "100 ms"
+    : >"$work/ours"
+fi
+if wanted memory; then
+    # VmHWM of the controller and of both agents, in the middle of a test of 64 flows.
+    "$vnperf" test netns:a netns:b --time 2 --flows 64 --no-save --quiet >/dev/null &
+    test_pid=$!
+    sleep 1.5
+    for pid in $test_pid $(ps -o pid= --ppid "$test_pid"); do
+        awk -v name="$(cat "/proc/$pid/comm")" '/VmHWM/ { printf "%-24s %6.1f MiB %10s\n", name, $2 / 1024, "16 MiB" }' \
+            "/proc/$pid/status"
+    done
+    wait "$test_pid"
 fi
 if wanted run; then
     begin=$(now_ms)
@@ -116,4 +136,6 @@ if wanted run; then
     }
     printf '%-24s %8.1f s %10s   %s of %s passed\n' "run --quick" "$(($(now_ms) - begin))e-3" "75 s" \
         "$(jq .summary.passed "$work/run.json")" "$(jq .summary.total "$work/run.json")"
+    printf '%-24s %7.0f ms %10s\n' "building the lab" "$(jq .run.staging_ns/1e6 "$work/run.json")" "2000 ms" \
+        "removing the lab" "$(jq .run.removal_ns/1e6 "$work/run.json")" "1000 ms"
 fi
