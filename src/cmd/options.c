@@ -77,9 +77,17 @@ static int option_wrong(const struct command *command, const char *sentence)
 static int option_unknown(const struct command *command, const char *word)
 {
     const char *names[OPTIONS_MAX + 2], *near;
-    char sentence[256], bare[64];
+    char sentence[256], bare[64], letter[] = {'-', (char)optopt, 0};
     size_t n = 0;
 
+    /* A flag with "=value" is known; of letters that stand together only one is meant. */
+    if (optopt >= OPTION_FIRST) {
+        snprintf(sentence, sizeof sentence, "%s: '%.60s': this option takes no value",
+                 command->name, word);
+        return option_wrong(command, sentence);
+    }
+    if (optopt)
+        word = letter;
     for (; n < options_count(command); n++)
         names[n] = command->rows[n].name;
     for (size_t i = 0; i < sizeof options_common / sizeof *options_common; i++)
@@ -141,7 +149,6 @@ int options_parse(const struct command *command, int argc, char **argv, void *ta
     opterr = 0;
     optind = 0;
     for (;;) {
-        int before = optind ? optind : 1;
         const struct option_row *row;
         struct err err = {0};
 
@@ -163,7 +170,7 @@ int options_parse(const struct command *command, int argc, char **argv, void *ta
             return option_wrong(command, sentence);
         }
         if (!row)
-            return option_unknown(command, argv[before < argc ? before : argc - 1]);
+            return option_unknown(command, argv[optind - 1]);
         if (option_store(row, target, optarg, &err) < 0) {
             snprintf(sentence, sizeof sentence, "%s: --%s: %s", command->name, row->name, err.text);
             return option_wrong(command, sentence);
@@ -209,11 +216,14 @@ void options_usage(const struct command *command, FILE *out)
 int options_port(const char *text, uint16_t *ret_first, uint16_t *ret_last, struct err *err)
 {
     const char *dash = strchr(text, '-');
-    char first[16];
+    size_t len = dash ? (size_t)(dash - text) : strlen(text);
+    char first[32];
     uint64_t a = 0, b = 0;
     int r;
 
-    snprintf(first, sizeof first, "%.*s", (int)(dash && dash - text < 15 ? dash - text : 15), text);
+    if (len >= sizeof first)
+        return err_say(err, "'%.40s' is no port", text);
+    snprintf(first, sizeof first, "%.*s", (int)len, text);
     r = text_count(first, 1, 65535, &a, err);
     if (r < 0)
         return r;

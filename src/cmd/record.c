@@ -29,6 +29,18 @@ static bool record_is_secret(const char *flag)
     return strcmp(flag, "-p") == 0 || strcmp(flag, "--password") == 0;
 }
 
+/* A word of the command line as it may be kept; before is the one in front of it. */
+static char *record_word(const char *before, const char *word)
+{
+    static const char password[] = "--password=";
+
+    if (before && record_is_secret(before))
+        return strdup("***");
+    if (strncmp(word, password, sizeof password - 1) == 0)
+        return strdup("--password=***");
+    return record_mask(word);
+}
+
 static int record_command(struct run_result *run, int argc, char **argv, struct err *err)
 {
     run->command = calloc((size_t)argc + 2, sizeof *run->command);
@@ -36,7 +48,7 @@ static int record_command(struct run_result *run, int argc, char **argv, struct 
         return err_set(err, ENOMEM, "memory for the command line");
     run->command[run->n_command++] = strdup("vnperf");
     for (int i = 0; i < argc; i++) {
-        char *word = i > 0 && record_is_secret(argv[i - 1]) ? strdup("***") : record_mask(argv[i]);
+        char *word = record_word(i > 0 ? argv[i - 1] : NULL, argv[i]);
 
         if (!word)
             return err_set(err, ENOMEM, "memory for the command line");

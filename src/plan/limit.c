@@ -3,13 +3,15 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 /*
  * A thread this busy cannot do more; a rate this near is the one that was asked for. A thread that uses less than its
- * fair part of a full machine (crowded_share) has all that it wants of it: others' work is not our limit.
+ * fair part of a full machine (crowded_share) has all that it wants of it: others' work is not our limit. In a closed
+ * loop only one end works at a time: when both together work for loop_share of it, they are what takes the time.
  */
 static const double busy_share = 0.95, reached_share = 0.97, held_share = 0.3, idle_share = 0.7,
-                    crowded_share = 0.25;
+                    crowded_share = 0.25, loop_share = 0.5, clearly = 1.1;
 
 __attribute__((format(printf, 3, 4))) static void limit_say(struct measurement *m, enum limit limit,
                                                             const char *fmt, ...)
@@ -77,17 +79,20 @@ static void limit_tcp(struct measurement *m)
     else if (buffer > held_share)
         limit_say(m, LIMIT_SENDER, "the send buffer held the sender %.0f %% of the time",
                   buffer * 100);
-    else if (s->has[METRIC_busy_ns] && limit_share(s, METRIC_busy_ns) < idle_share)
-        limit_say(m, LIMIT_SENDER, "the sender had nothing to send %.0f %% of the time",
-                  (1 - limit_share(s, METRIC_busy_ns)) * 100);
     else if (limit_crowded(s))
         limit_say(m, LIMIT_SENDER, "the sender's machine was %.0f %% busy",
                   limit_node_busy(s) * 100);
     else if (limit_crowded(r))
         limit_say(m, LIMIT_RECEIVER, "the receiver's machine was %.0f %% busy",
                   limit_node_busy(r) * 100);
+    else if (s->has[METRIC_busy_ns] && limit_share(s, METRIC_busy_ns) < idle_share)
+        limit_say(m, LIMIT_SENDER, "the sender had nothing to send %.0f %% of the time",
+                  (1 - limit_share(s, METRIC_busy_ns)) * 100);
     else if (s->has[METRIC_busy_ns])
-        limit_say(m, LIMIT_PATH, "neither end was busy or held back");
+        limit_say(m, LIMIT_PATH, "neither end was busy or held back%s",
+                  strcmp(m->sender.congestion_control, "bbr") == 0
+                      ? ", unless bbr's own pacing did it"
+                      : "");
     else
         limit_say(m, LIMIT_UNKNOWN, "the sender's TCP does not tell");
 }
@@ -101,6 +106,7 @@ static void limit_udp(struct measurement *m)
            in_socket = metric_get_real(h, METRIC_lost_in_socket);
     double asked = metric_get_real(h, METRIC_requested_bps),
            offered = metric_get_real(h, METRIC_offered_bps);
+    double blocked = limit_share(&m->sender.metrics, METRIC_blocked_ns);
 
     if (loss > target && in_socket >= lost / 2)
         limit_say(m, LIMIT_RECEIVER, "%.0f %% of what was lost overflowed the receiver's socket",
@@ -116,8 +122,41 @@ static void limit_udp(struct measurement *m)
     else if (asked > 0 && offered >= reached_share * asked)
         limit_say(m, LIMIT_REQUESTED_RATE, "%.1f %% of the requested rate was offered",
                   offered / asked * 100);
+    else if (blocked > held_share)
+        /* It could have offered more: what leaves its socket was taken no faster. */
+        limit_say(m, LIMIT_PATH, "a full queue on the way out held the sender %.0f %% of the time",
+                  blocked * 100);
     else
         limit_say(m, LIMIT_SENDER, "the sender offered all it could");
+}
+
+static void limit_echo(struct measurement *m)
+{
+    /* Only a sender with a schedule can be late. */
+    if (m->sender.metrics.has[METRIC_late])
+        limit_say(m, LIMIT_REQUESTED_RATE, "requests leave on a schedule");
+    else
+        limit_say(m, LIMIT_PATH, "closed loop: a request leaves when the last one is answered");
+}
+
+static void limit_rr(struct measurement *m)
+{
+    double timeouts = metric_get_real(&m->headline, METRIC_timeouts),
+           asked = timeouts + metric_get_real(&m->headline, METRIC_transactions);
+    double s_busy = metric_get_real(&m->sender.metrics, METRIC_busiest_thread_share),
+           r_busy = metric_get_real(&m->receiver.metrics, METRIC_busiest_thread_share);
+
+    if (timeouts > 0)
+        limit_say(m, LIMIT_PATH,
+                  "closed loop: %.3g %% of the requests had no answer in time, and their flows "
+                  "waited for it",
+                  timeouts / asked * 100);
+    else if (s_busy + r_busy >= loop_share)
+        limit_say(m, r_busy > clearly * s_busy ? LIMIT_RECEIVER : LIMIT_SENDER,
+                  "closed loop: the two ends' threads worked %.0f %% and %.0f %% of the time",
+                  s_busy * 100, r_busy * 100);
+    else
+        limit_say(m, LIMIT_PATH, "closed loop: each flow waits for an answer before it asks again");
 }
 
 void limit_judge(struct measurement *m)
@@ -130,11 +169,11 @@ void limit_judge(struct measurement *m)
         limit_udp(m);
         break;
     case FLOW_ICMP_ECHO:
-        limit_say(m, LIMIT_REQUESTED_RATE, "requests leave on a schedule");
+        limit_echo(m);
         break;
     case FLOW_TCP_RR:
     case FLOW_UDP_RR:
-        limit_say(m, LIMIT_PATH, "closed loop: each flow waits for an answer before it asks again");
+        limit_rr(m);
         break;
     case FLOW_KIND_COUNT:
         break;

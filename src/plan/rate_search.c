@@ -28,6 +28,8 @@ enum {
 static const double sender_share = 0.97, late_ns = 4e6, held_share = 0.2, growth_ns = 1.5e6,
                     growth_share = 0.01, confirm_growth_ns = 3e6, confirm_slope = 0.002,
                     confirm_share = 0.985;
+/* A sender that has offered that much more before can do it: it was disturbed. */
+static const double able = 1.2;
 /* Bounds this near each other end the search. */
 static const double width = 1.018;
 /*
@@ -37,7 +39,7 @@ static const double width = 1.018;
 static const double below_estimate = 0.995, near_estimate = 0.985, above_estimate = 1.08,
                     trusted_estimate = 1.15;
 /* Of the sender's best: so that pacing has room. */
-static const double below_sender = 0.99;
+static const double below_sender = 0.995;
 /* An offered rate this far above what arrived has used up what a shaper lets through at once. */
 static const double refine_factor = 4;
 static const double max_bps = 1e13;
@@ -150,7 +152,8 @@ static enum rate_search_verdict judge(const struct rate_search *s,
         return PROBE_OVER;
     if (loss.low > s->loss_target)
         return PROBE_OVER;
-    if (slow && (double)seen->latest_ns > late_ns && s->again < MAX_AGAIN)
+    if (slow && s->again < MAX_AGAIN &&
+        ((double)seen->latest_ns > late_ns || s->sender_bps > able * rate))
         return PROBE_SPOILED;
     if (queue_grew(seen, step->duration_ns)) {
         /* Delay also grows when the machine is busy: at a rate that should be fine once is not enough. */
@@ -246,7 +249,9 @@ static void seen_over(struct rate_search *s, const struct rate_search_step *step
 
 static void seen_under(struct rate_search *s, double rate_bps, const struct rate_search_seen *seen)
 {
-    double share = (double)seen->lost / (double)seen->sent;
+    /* A cautious guess: what chance added must not make the estimate too large. */
+    double least = stat_share_interval(seen->lost, seen->sent).low,
+           share = (least + (double)seen->lost / (double)seen->sent) / 2;
 
     s->refining = false;
     if (rate_bps > s->low_bps)

@@ -12,13 +12,16 @@ static const char *const csv_measurement[] = {"kind",        "transport",       
                                               "warmup_ns",   "congestion_control", "limit"};
 static const char *const csv_rtt[] = {"min", "mean", "stddev", "p50", "p90",
                                       "p99", "p999", "p9999",  "max", "count"};
-static const char *const csv_words[] = {"placement", "warning", "error"};
+static const char *const csv_words[] = {"limit_reason", "placement", "warning", "error"};
+/* What each side has measured, under "sender_bytes" …; a plain "bytes" is of the whole. */
+static const char *const csv_sides[] = {"sender", "receiver"};
 
 enum {
     CSV_SCENARIO = sizeof csv_scenario / sizeof *csv_scenario,
     CSV_MEASUREMENT = sizeof csv_measurement / sizeof *csv_measurement,
     CSV_RTT = sizeof csv_rtt / sizeof *csv_rtt,
     CSV_WORDS = sizeof csv_words / sizeof *csv_words,
+    CSV_SIDES = sizeof csv_sides / sizeof *csv_sides,
 };
 
 static void csv_text(const char *text, FILE *out)
@@ -72,6 +75,14 @@ static void csv_line(const char *run_id, const json_t *scenario, const json_t *m
         fputc(',', out);
         csv_value(doc_at(measurement, csv_words[i]), out);
     }
+    for (unsigned i = 0; i < CSV_SIDES; i++) {
+        const json_t *side = doc_at(measurement, csv_sides[i]);
+
+        for (int m = 0; m < METRIC_COUNT_; m++) {
+            fputc(',', out);
+            csv_value(doc_at(side, metric_table[m].name), out);
+        }
+    }
     fputs("\r\n", out);
 }
 
@@ -91,6 +102,9 @@ void csv_print(const json_t *document, FILE *out)
         fprintf(out, strcmp(csv_rtt[i], "count") == 0 ? ",rtt_%s" : ",rtt_%s_ns", csv_rtt[i]);
     for (unsigned i = 0; i < CSV_WORDS; i++)
         fprintf(out, ",%s", csv_words[i]);
+    for (unsigned i = 0; i < CSV_SIDES; i++)
+        for (int m = 0; m < METRIC_COUNT_; m++)
+            fprintf(out, ",%s_%s", csv_sides[i], metric_table[m].name);
     fputs("\r\n", out);
 
     for (size_t i = 0; i < json_array_size(scenarios); i++) {

@@ -213,11 +213,10 @@ static int measurement_json_missing(json_t *o, const struct measurement *m)
                 measurement_json_miss(o, missing, "rtt_ns", m->error[0] ? why : "no sample came");
     }
     if (kind->tcp) {
-        const char *cc = m->sender.congestion_control[0] ? m->sender.congestion_control
-                                                         : m->receiver.congestion_control;
-
-        if (*cc)
-            bad |= json_object_set_new(o, "congestion_control", doc_string(cc));
+        /* The sender's alone: the receiver's is in force for nothing but its own few bytes. */
+        if (m->sender.congestion_control[0])
+            bad |= json_object_set_new(o, "congestion_control",
+                                       doc_string(m->sender.congestion_control));
         else
             bad |= measurement_json_miss(o, missing, "congestion_control",
                                          m->error[0] ? why : "the sender did not say which");

@@ -47,6 +47,24 @@ static void table_column_time(const struct table_row *row, const char *path,
         table_column_none(ret);
 }
 
+/* A percentile that no sample can lie beyond is nothing but the largest one. */
+static void table_column_tail(const struct table_row *row, const char *path,
+                              char ret[TABLE_CELL_SIZE])
+{
+    static const struct {
+        const char *path;
+        uint64_t least;
+    } rows[] = {{"rtt_ns.p999", 1000}, {"rtt_ns.p9999", 10000}};
+
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(path, rows[i].path) == 0 &&
+            doc_count(row->measurement, "rtt_ns.count") < rows[i].least) {
+            table_column_none(ret);
+            return;
+        }
+    table_column_time(row, path, ret);
+}
+
 static void table_column_size(const struct table_row *row, const char *path,
                               char ret[TABLE_CELL_SIZE])
 {
@@ -231,8 +249,8 @@ const struct table_column *table_column_list(size_t *ret_n)
         {"RTT p50", "rtt_ns.p50", table_column_time, true, true},
         {"p90", "rtt_ns.p90", table_column_time, true, false},
         {"p99", "rtt_ns.p99", table_column_time, true, true},
-        {"p99.9", "rtt_ns.p999", table_column_time, true, false},
-        {"p99.99", "rtt_ns.p9999", table_column_time, true, false},
+        {"p99.9", "rtt_ns.p999", table_column_tail, true, false},
+        {"p99.99", "rtt_ns.p9999", table_column_tail, true, false},
         {"MAX", "rtt_ns.max", table_column_time, true, false},
         {"SAMPLES", "rtt_ns.count", table_column_count, true, false},
         {"JITTER", "jitter_ns", table_column_time, true, false},

@@ -161,7 +161,7 @@ nothing_left() {
 # Only the result itself may be there.
 nothing_temporary() {
     local found
-    found=$(find "$XDG_STATE_HOME" "$TMPDIR" -type f ! -path "$state/runs/[0-9]*.json" ! -path "$state/ledger/*")
+    found=$(find "$XDG_STATE_HOME" "$TMPDIR" -type f ! -path "$state/runs/[0-9]*.json" ! -path "$state/ledger/*" 2>/dev/null || true)
     [ -z "$found" ] || {
         echo "left: $found"
         return 1
@@ -257,8 +257,8 @@ no_ends() {
     begin test netns:a netns:b -t 60 -i 0.1
     wait_flowing 1 2
     box ip -n a link del a0
-    ended 1
-    says 'error: .+'
+    ended 4
+    says 'error: netns:a: sending on flow 0: the connection broke: Network unreachable'
     [ "$(status_of test)" = failed ]
     no_ends
     nothing_left
@@ -351,9 +351,10 @@ of_name_found() {
 
 @test "a closed terminal ends a run in order: 129" {
     skip_unless_command script
-    # The shell outlives the terminal, to say what became of vnperf; a caught signal is no longer caught in vnperf.
+    # The outer shell leads the session: with its end the kernel tells the terminal's other processes. The inner one
+    # outlives that, to say what became of vnperf, where a caught signal is no longer caught.
     TEST_OUT=$TEST_DIR box setsid script -qefc \
-        'trap : HUP; "$VNPERF" run -t 60 --scenarios 1.1 --color never; echo $? >"$TEST_OUT/code"' /dev/null >"$out" 2>"$err" </dev/null 3>&- &
+        'sh -c '\''trap : HUP; "$VNPERF" run -t 60 --scenarios 1.1; echo $? >"$TEST_OUT/code"'\''; true' /dev/null >"$out" 2>"$err" </dev/null 3>&- &
     job=$!
     wait_flowing 3 4
     box kill -KILL "$(of_name script | head -1)"
@@ -377,13 +378,12 @@ no_ledger() {
     [ -z "$(ledgers)" ]
 }
 
-# Stopped first: none sees the end of another.
+# The keeper is stopped first, so that it does not see the controller's end.
 kill_all() {
-    local all
-    all=("$controller" "$(of_name vnperf-keeper)")
-    box kill -STOP "${all[@]}"
-    mapfile -t -O 2 all < <(of_name vnperf-agent)
-    box kill -KILL "${all[@]}"
+    local -a all
+    mapfile -t all < <(of_name vnperf-keeper && of_name vnperf-agent)
+    box kill -STOP "${all[0]}"
+    box kill -KILL "$controller" "${all[@]}" || true
 }
 
 @test "all processes killed at once: only the ledger is left; the next run works, cleanup clears it" {
@@ -593,7 +593,12 @@ END
     begin run -t 0.5 --scenarios 1.1,1.2,1.3 --udpbuf 1024 \
         --agent "$TEST_DIR/agent" --json "$TEST_DIR/run.json" --test-description step
     ended 0
-    [ "$(jq '[.. | numbers | select(. < 0)] | length' "$TEST_DIR/run.json")" = 0 ]
+    # Only a trend and the difference of two rates may be below 0.
+    run jq -r 'paths(numbers) as $p | select(getpath($p) < 0) | $p | map(tostring) | join(".")' "$TEST_DIR/run.json"
+    [ -z "$(grep -vE 'slope|growth' <<<"$output")" ] || {
+        echo "below 0: $output"
+        false
+    }
     jq -e '[.scenarios[].measurements[] | .window_ns | select(. != null)]
         | length > 3 and all(. > 400e6 and . < 5e9)' "$TEST_DIR/run.json"
     nothing_left

@@ -139,9 +139,9 @@ holds() {
     }
 }
 
-# What a person wants to see beside a number that is wrong.
+# What a person wants to see beside a number that is wrong; of a whole run that is too much.
 limits() {
-    [ ! -s "${DOC:-}" ] || jq -c '.scenarios[].measurements[] | {kind, direction, throughput_bps, offered_bps, sent, received, lost,
+    [ ! -s "${DOC:-}" ] || jq -c '.scenarios | select(length == 1)[].measurements[] | {kind, direction, throughput_bps, offered_bps, sent, received, lost,
         lost_in_socket, loss_share, retransmits, limit, limit_reason, warning, late, latest_ns, skipped,
         search: (.search | del(.probes?)), idle: [.sender, .receiver | .node_idle_ns]}' "$DOC"
 }

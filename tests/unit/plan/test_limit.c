@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/text.h"
 #include "plan/limit.h"
 
 #include <setjmp.h>
@@ -22,6 +23,7 @@ struct row {
     enum flow_kind kind;
     bool searched;
     enum limit before; /* what the search said */
+    const char *cc;    /* NULL: none */
     struct value headline[VALUES], sender[VALUES], receiver[VALUES];
     enum limit limit;
     const char *word;
@@ -81,6 +83,9 @@ static const struct row rows[] = {
      .word = "neither end"},
     {"TCP that tells nothing", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN, .sender = {M(window_ns, 1e9)},
      .limit = LIMIT_UNKNOWN, .word = "does not tell"},
+    {"TCP, bbr", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN, .cc = "bbr",
+     .sender = {M(window_ns, 1e9), M(busy_ns, 1e9)}, .limit = LIMIT_PATH,
+     .word = "bbr's own pacing"},
     {"UDP, receiver's socket", FLOW_UDP_STREAM, false, LIMIT_UNKNOWN,
      .headline = {M(loss_share, 0.1), M(lost, 100), M(lost_in_socket, 60), M(offered_bps, 1e9)},
      .limit = LIMIT_RECEIVER, .word = "60 %"},
@@ -107,7 +112,25 @@ static const struct row rows[] = {
     {"UDP searched, beyond the target", FLOW_UDP_STREAM, true, LIMIT_SENDER,
      .headline = {M(loss_share, 0.02), M(lost, 20), M(offered_bps, 1e8)}, .limit = LIMIT_PATH,
      .word = "lost 2 %"},
-    {"ICMP", FLOW_ICMP_ECHO, .limit = LIMIT_REQUESTED_RATE, .word = "schedule"},
+    {"UDP, held by a full queue", FLOW_UDP_STREAM, false, LIMIT_UNKNOWN,
+     .headline = {M(requested_bps, 5e8), M(offered_bps, 1e8)},
+     .sender = {M(window_ns, 1e9), M(blocked_ns, 9e8)}, .limit = LIMIT_PATH, .word = "90 %"},
+    {"UDP, held now and then", FLOW_UDP_STREAM, false, LIMIT_UNKNOWN,
+     .headline = {M(requested_bps, 5e8), M(offered_bps, 1e8)},
+     .sender = {M(window_ns, 1e9), M(blocked_ns, 1e8)}, .limit = LIMIT_SENDER,
+     .word = "all it could"},
+    {"ICMP by a schedule", FLOW_ICMP_ECHO, .sender = {M(late, 3)}, .limit = LIMIT_REQUESTED_RATE,
+     .word = "schedule"},
+    {"ICMP, one after the other", FLOW_ICMP_ECHO, .limit = LIMIT_PATH, .word = "closed loop"},
+    {"UDP RR that lost some", FLOW_UDP_RR, .headline = {M(timeouts, 5), M(transactions, 995)},
+     .limit = LIMIT_PATH, .word = "0.5 % of the requests had no answer"},
+    {"RR, both ends at work", FLOW_TCP_RR, .sender = {M(busiest_thread_share, 0.49)},
+     .receiver = {M(busiest_thread_share, 0.5)}, .limit = LIMIT_SENDER, .word = "49 % and 50 %"},
+    {"RR, the receiver at work", FLOW_TCP_RR, .sender = {M(busiest_thread_share, 0.2)},
+     .receiver = {M(busiest_thread_share, 0.7)}, .limit = LIMIT_RECEIVER, .word = "20 % and 70 %"},
+    {"RR over a long path", FLOW_TCP_RR, .headline = {M(transactions, 10)},
+     .sender = {M(busiest_thread_share, 0.01)}, .receiver = {M(busiest_thread_share, 0.01)},
+     .limit = LIMIT_PATH, .word = "waits for an answer"},
     {"TCP RR", FLOW_TCP_RR, .limit = LIMIT_PATH, .word = "closed loop"},
     {"UDP RR", FLOW_UDP_RR, .limit = LIMIT_PATH, .word = "closed loop"},
 };
@@ -123,6 +146,8 @@ static void test_verdicts(void **state)
         put(&m.headline, rows[i].headline);
         put(&m.sender.metrics, rows[i].sender);
         put(&m.receiver.metrics, rows[i].receiver);
+        if (rows[i].cc)
+            text_copy(m.sender.congestion_control, sizeof m.sender.congestion_control, rows[i].cc);
         limit_judge(&m);
         if (m.limit != rows[i].limit || !strstr(m.limit_reason, rows[i].word))
             print_message("%s: %s (%s)\n", rows[i].what, limit_name[m.limit], m.limit_reason);

@@ -244,7 +244,7 @@ static void test_random_loss(void **state)
 
     (void)state;
     for (size_t i = 0; i < 9; i++)
-        for (uint64_t seed = 1; seed <= 5; seed++) {
+        for (uint64_t seed = 1; seed <= 40; seed++) {
             double loss = losses[i / 3], target = targets[i % 3];
             struct bottleneck b = {.rate_bps = 97e6,
                                    .queue_ns = 3e6,
@@ -265,7 +265,7 @@ static void test_random_loss(void **state)
 
 static void test_full_socket_means_the_path(void **state)
 {
-    struct bottleneck b = {.sender_bps = 5e9, .held_ns = 0.6};
+    struct bottleneck b = {.sender_bps = 5e9, .held_share = 0.6};
     struct found found = search(&b, 0.001, CLOCK_S);
 
     (void)state;

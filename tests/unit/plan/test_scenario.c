@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -83,7 +84,8 @@ static void test_resources_stand_on_earlier_ones(void **state)
 static void expect_needs(const char *id, const char *names)
 {
     const struct scenario *s = NULL;
-    char needed[256] = "";
+    char needed[256];
+    size_t used = 0;
 
     for (unsigned i = 0; i < SCENARIO_COUNT; i++)
         if (strcmp(scenario_table[i].id, id) == 0)
@@ -92,8 +94,8 @@ static void expect_needs(const char *id, const char *names)
     for (unsigned i = 0; i < SCENARIO_RESOURCES; i++) {
         if (!scenario_needs(s, &scenario_resources[i]))
             continue;
-        strcat(needed, " ");
-        strcat(needed, scenario_resources[i].name);
+        used += (size_t)snprintf(needed + used, sizeof needed - used, " %s",
+                                 scenario_resources[i].name);
     }
     assert_string_equal(needed, names);
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,7 +70,28 @@ static void test_every_metric_has_a_column(void **state)
 
         snprintf(name, sizeof name, ",%s,", metric_table[m].name);
         assert_non_null(strstr(text, name));
+        snprintf(name, sizeof name, ",sender_%s,", metric_table[m].name);
+        assert_non_null(strstr(text, name));
+        snprintf(name, sizeof name, ",receiver_%s%s", metric_table[m].name,
+                 m + 1 < METRIC_COUNT_ ? "," : "\r\n");
+        assert_non_null(strstr(text, name));
     }
+    free(text);
+}
+
+static void test_each_side_has_its_own_values(void **state)
+{
+    char *text =
+             csv("{\"scenarios\":[{\"measurements\":[{\"sender\":{\"window_ns\":11,\"cpu_ns\":7},"
+                 "\"receiver\":{\"window_ns\":22}}]}]}"),
+         *values = strstr(text, "\r\n"), *sender = strstr(values, ",11,"),
+         *receiver = strstr(values, ",22,");
+
+    (void)state;
+    /* window_ns is the first of each side's; the whole has none here, so all before it is empty. */
+    assert_true(sender && receiver && strstr(values, ",7,"));
+    assert_true(sender < strstr(values, ",7,") && strstr(values, ",7,") < receiver);
+    assert_int_equal(fields(sender, (size_t)(receiver - sender)), METRIC_COUNT_ + 1);
     free(text);
 }
 
@@ -101,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_line_has_every_field),
         cmocka_unit_test(test_every_metric_has_a_column),
+        cmocka_unit_test(test_each_side_has_its_own_values),
         cmocka_unit_test(test_text_is_quoted_where_it_must_be),
         cmocka_unit_test(test_whole_numbers_are_exact),
     };

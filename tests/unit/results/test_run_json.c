@@ -227,6 +227,19 @@ static void test_what_a_failed_measurement_lacks_is_null_with_a_reason(void **st
     null_with_reason(m, "congestion_control");
 }
 
+static void test_the_receivers_congestion_control_is_not_the_senders(void **state)
+{
+    struct measurement m = {.kind = FLOW_TCP_STREAM};
+    json_t *json;
+
+    (void)state;
+    strcpy(m.receiver.congestion_control, "bbr");
+    json = measurement_json(&m);
+    null_with_reason(json, "congestion_control");
+    assert_string_equal(doc_text(json, "receiver.congestion_control"), "bbr");
+    json_decref(json);
+}
+
 /* No kind may lack a key of its own, whatever was measured. */
 static void test_an_empty_measurement_of_each_kind_has_its_keys(void **state)
 {
@@ -299,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_request_and_response),
         cmocka_unit_test(test_icmp_echo),
         cmocka_unit_test(test_what_a_failed_measurement_lacks_is_null_with_a_reason),
+        cmocka_unit_test(test_the_receivers_congestion_control_is_not_the_senders),
         cmocka_unit_test(test_an_empty_measurement_of_each_kind_has_its_keys),
         cmocka_unit_test(test_what_is_left_is_listed_and_an_error_told),
     };

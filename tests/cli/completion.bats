@@ -1,0 +1,65 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# vnperf completion: scripts that their shells take, with the words of the program.
+
+bats_require_minimum_version 1.5.0
+load ../helper
+
+# complete WORD…: what bash offers for the last word of vnperf WORD…
+complete_words() {
+    bash --noprofile --norc -c '
+        source /dev/stdin
+        COMP_WORDS=(vnperf "$@") COMP_CWORD=$#
+        _vnperf
+        printf "%s\n" "${COMPREPLY[@]}"' bash "$@" < <(vnperf completion bash)
+}
+
+@test "bash completes commands, options and their words" {
+    [ "$(complete_words cl)" = cleanup ]
+    [ "$(complete_words run --stop)" = --stop-on-error ]
+    [ "$(complete_words run --driver l)" = lab ]
+    [ "$(complete_words show -o md)" = "" ]
+    [ "$(complete_words show --output mark)" = markdown ]
+    [ "$(complete_words completion f)" = fish ]
+    [ "$(complete_words agen)" = "" ]
+}
+
+@test "bash completes every option that --help lists" {
+    local name option
+    for name in run plan test show doctor cleanup; do
+        for option in $(vnperf "$name" --help | sed -n 's/^  *\(-.,\)\? *\(--[a-z0-9-]*\).*/\2/p'); do
+            grep -qx -e "$option" < <(complete_words "$name" "$option")
+        done
+    done
+}
+
+@test "zsh takes its script" {
+    skip_unless_command zsh
+    vnperf completion zsh | zsh -n
+    vnperf completion zsh >"$TEST_DIR/script"
+    zsh -f -c "autoload -U compinit && compinit -D; source $TEST_DIR/script"
+}
+
+@test "fish takes its script" {
+    skip_unless_command fish
+    vnperf completion fish >"$TEST_DIR/script"
+    fish --no-execute "$TEST_DIR/script"
+    HOME=$TEST_DIR fish -c "source $TEST_DIR/script; complete -C 'vnperf cl'" | grep -q cleanup
+}
+
+@test "fish gets every option of run" {
+    local option
+    for option in $(vnperf run --help | sed -n 's/^  *\(-.,\)\? *--\([a-z0-9-]*\).*/\2/p'); do
+        case $option in debug | help) continue ;; esac
+        grep -q "seen_subcommand_from run' -l $option\b" < <(vnperf completion fish)
+    done
+}
+
+@test "another shell: 2, and which there are" {
+    run --separate-stderr vnperf completion tcsh
+    [ "$status" -eq 2 ]
+    [[ "${stderr:-}" = *"'tcsh' is none of bash, zsh, fish"* ]]
+    run --separate-stderr vnperf completion
+    [ "$status" -eq 2 ]
+    [[ "${stderr:-}" = *"needs bash|zsh|fish"* ]]
+}
