@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int output_set_format(void *target, const char *value, struct err *err)
@@ -44,10 +45,14 @@ bool output_colour(const struct output_options *options)
 int output_check(const struct output_options *options, struct err *err)
 {
     char folder[sizeof options->json];
+    struct stat st;
     char *slash;
 
-    if (!options->json[0] || strcmp(options->json, "-") == 0 || access(options->json, W_OK) == 0)
+    if (!options->json[0] || strcmp(options->json, "-") == 0 || access(options->json, W_OK) == 0) {
+        if (options->json[0] && stat(options->json, &st) == 0 && S_ISDIR(st.st_mode))
+            return err_set(err, EISDIR, "--json '%s'", options->json);
         return 0;
+    }
     if (errno != ENOENT)
         return err_set(err, errno, "--json '%s'", options->json);
     /* It is made when there is something to write; a folder that takes it has to be there. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/limit.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,8 +11,8 @@
  * fair part of a full machine (crowded_share) has all that it wants of it: others' work is not our limit. In a closed
  * loop only one end works at a time: when both together work for loop_share of it, they are what takes the time.
  */
-static const double busy_share = 0.95, reached_share = 0.97, held_share = 0.3, idle_share = 0.7,
-                    crowded_share = 0.25, loop_share = 0.5, clearly = 1.1;
+static const double busy_share = 0.95, reached_share = 0.97, held_share = 0.3, crowded_share = 0.25,
+                    loop_share = 0.5, clearly = 1.1;
 
 __attribute__((format(printf, 3, 4))) static void limit_say(struct measurement *m, enum limit limit,
                                                             const char *fmt, ...)
@@ -59,11 +60,46 @@ static bool limit_by_rate(struct measurement *m)
     return true;
 }
 
+/* What kept a stream's bytes from the path, in shares of the window. */
+struct limit_held {
+    double window; /* the receiver's was full */
+    double buffer; /* the sender's was */
+    double idle;   /* nothing to send: the sender's thread was away */
+};
+
+static struct limit_held limit_held(const struct metric_set *s)
+{
+    return (struct limit_held){
+        .window = limit_share(s, METRIC_peer_window_limited_ns),
+        .buffer = limit_share(s, METRIC_send_buffer_limited_ns),
+        .idle = s->has[METRIC_busy_ns] ? fmax(0, 1 - limit_share(s, METRIC_busy_ns)) : 0};
+}
+
+/* When the path had nothing to carry for held_share of the time, the larger part of that is to blame. */
+static bool limit_by_held(struct measurement *m)
+{
+    struct limit_held held = limit_held(&m->sender.metrics);
+
+    if (held.window + held.buffer + held.idle <= held_share)
+        return false;
+    if (held.window >= held.buffer && held.window >= held.idle)
+        limit_say(m, LIMIT_RECEIVER, "the receiver's window held the sender %.0f %% of the time",
+                  held.window * 100);
+    else if (held.buffer >= held.idle)
+        limit_say(m, LIMIT_SENDER, "the send buffer held the sender %.0f %% of the time",
+                  held.buffer * 100);
+    /* It was away because there was no CPU for it. */
+    else if (limit_crowded(&m->sender.metrics))
+        return false;
+    else
+        limit_say(m, LIMIT_SENDER, "the sender had nothing to send %.0f %% of the time",
+                  held.idle * 100);
+    return true;
+}
+
 static void limit_tcp(struct measurement *m)
 {
     const struct metric_set *s = &m->sender.metrics, *r = &m->receiver.metrics;
-    double window = limit_share(s, METRIC_peer_window_limited_ns);
-    double buffer = limit_share(s, METRIC_send_buffer_limited_ns);
     double s_busy = metric_get_real(s, METRIC_busiest_thread_share);
     double r_busy = metric_get_real(r, METRIC_busiest_thread_share);
 
@@ -73,21 +109,14 @@ static void limit_tcp(struct measurement *m)
         limit_say(m, LIMIT_RECEIVER, "the receiver's thread used %.0f %% of its CPU", r_busy * 100);
     else if (s_busy >= busy_share)
         limit_say(m, LIMIT_SENDER, "the sender's thread used %.0f %% of its CPU", s_busy * 100);
-    else if (window > held_share)
-        limit_say(m, LIMIT_RECEIVER, "the receiver's window held the sender %.0f %% of the time",
-                  window * 100);
-    else if (buffer > held_share)
-        limit_say(m, LIMIT_SENDER, "the send buffer held the sender %.0f %% of the time",
-                  buffer * 100);
+    else if (limit_by_held(m))
+        return;
     else if (limit_crowded(s))
         limit_say(m, LIMIT_SENDER, "the sender's machine was %.0f %% busy",
                   limit_node_busy(s) * 100);
     else if (limit_crowded(r))
         limit_say(m, LIMIT_RECEIVER, "the receiver's machine was %.0f %% busy",
                   limit_node_busy(r) * 100);
-    else if (s->has[METRIC_busy_ns] && limit_share(s, METRIC_busy_ns) < idle_share)
-        limit_say(m, LIMIT_SENDER, "the sender had nothing to send %.0f %% of the time",
-                  (1 - limit_share(s, METRIC_busy_ns)) * 100);
     else if (s->has[METRIC_busy_ns])
         limit_say(m, LIMIT_PATH, "neither end was busy or held back%s",
                   strcmp(m->sender.congestion_control, "bbr") == 0
@@ -126,6 +155,9 @@ static void limit_udp(struct measurement *m)
         /* It could have offered more: what leaves its socket was taken no faster. */
         limit_say(m, LIMIT_PATH, "a full queue on the way out held the sender %.0f %% of the time",
                   blocked * 100);
+    else if (asked > 0)
+        limit_say(m, LIMIT_SENDER, "the sender offered all it could, %.1f %% of the requested rate",
+                  offered / asked * 100);
     else
         limit_say(m, LIMIT_SENDER, "the sender offered all it could");
 }

@@ -179,7 +179,23 @@ static int pair_measure(const struct pair_options *options, struct measure_path 
     return r;
 }
 
-static enum pair_end pair_why(int r)
+/* Nothing has come from the other end, and it was not the payload alone that was lost. */
+static bool pair_silent(const struct scenario_result *result)
+{
+    for (size_t i = 0; i < result->n_measurements; i++) {
+        const struct measurement *m = &result->measurements[i];
+
+        if (metric_get(&m->receiver.metrics, METRIC_bytes) ||
+            metric_get(&m->headline, METRIC_received) ||
+            metric_get(&m->headline, METRIC_transactions))
+            return false;
+        if (m->kind != FLOW_ICMP_ECHO && metric_get(&m->sender.metrics, METRIC_bytes))
+            return false;
+    }
+    return true;
+}
+
+static enum pair_end pair_why(int r, const struct scenario_result *result)
 {
     switch (r) {
     case 0:
@@ -190,6 +206,9 @@ static enum pair_end pair_why(int r)
     case -EHOSTUNREACH:
     case -ENETUNREACH:
         return PAIR_UNREACHABLE;
+    case -ETIMEDOUT:
+    case -ENODATA:
+        return pair_silent(result) ? PAIR_UNREACHABLE : PAIR_FAILED;
     default:
         return PAIR_FAILED;
     }
@@ -241,7 +260,7 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
         text_copy(result->to.address, sizeof result->to.address, path.address);
         if (r == 0)
             r = pair_measure(options, &path, watch, result, err);
-        end = pair_why(r);
+        end = pair_why(r, result);
     } else if (r == -ECANCELED) {
         end = PAIR_INTERRUPTED;
     }

@@ -176,7 +176,7 @@ static void finish(struct rate_search *s)
         s->answer_bps = fmax(s->sender_bps * below_sender, s->low_bps);
     else if (s->low_bps > 0 && (s->low_bps >= s->estimate_bps * near_estimate ||
                                 (s->high_bps > 0 && estimate >= s->high_bps)))
-        s->answer_bps = s->low_bps;
+        s->answer_bps = estimate < s->high_bps ? fmax(s->low_bps, estimate) : s->low_bps;
     else if (estimate > 0 && (s->high_bps == 0 || estimate < s->high_bps))
         s->answer_bps = estimate;
     else
@@ -220,9 +220,18 @@ static void seen_over(struct rate_search *s, const struct rate_search_step *step
     double n = seen->received_bps / 8 / s->payload_bytes * (double)step->duration_ns / 1e9;
     bool refined = s->refining;
 
-    if (s->high_bps == 0 || rate_bps < s->high_bps || refined) {
+    if (s->high_bps == 0 || rate_bps < s->high_bps || refined || !step->rate_bps) {
         s->high_bps = rate_bps;
-        s->estimate_bps = seen->received_bps;
+        /* Of two blasts the better: a hole in what was sent makes it smaller, nothing larger. */
+        if (!step->rate_bps)
+            s->blast_bps = fmax(s->blast_bps, seen->received_bps);
+        s->estimate_bps = step->rate_bps ? seen->received_bps : s->blast_bps;
+        /*
+         * A little more than of the blast: either the path does better with less to do, or a shaper let something through
+         * at once. Which of the two is open, so the middle.
+         */
+        if (s->estimate_bps > s->blast_bps && s->estimate_bps < s->blast_bps * 1.025 && !refined)
+            s->estimate_bps = (s->estimate_bps + s->blast_bps) / 2;
         s->corrected = false;
     }
     /* What was fine once is not fine at or above what is too much now. */
@@ -232,6 +241,11 @@ static void seen_over(struct rate_search *s, const struct rate_search_step *step
     s->refining =
         !step->rate_bps && n > 0 && n < REFINE_DATAGRAMS / 2.0 && s->high_bps > 2 * s->estimate_bps;
     s->next_bps = s->estimate_bps * below_estimate;
+    /* A slow path's second look is the refining. */
+    if (!step->rate_bps && s->n_blasts < 2 && !s->refining) {
+        s->blasted = false;
+        return;
+    }
     if (s->refining)
         s->next_bps = fmin(s->estimate_bps * refine_factor, s->high_bps);
     else if (s->estimate_bps <= 0)
@@ -273,6 +287,12 @@ static void seen_under(struct rate_search *s, double rate_bps, const struct rate
 static void seen_sender(struct rate_search *s, const struct rate_search_step *step, double rate_bps,
                         double best_before)
 {
+    if (!step->rate_bps && s->high_bps > 0) {
+        /* The blast before was too much for the path, this one not even that. */
+        s->next_bps = s->estimate_bps * below_estimate;
+        close_in(s);
+        return;
+    }
     if (step->rate_bps && s->high_bps > 0) {
         /* It could more before: it was disturbed, and the path is known to be the limit. */
         if (rate_bps > s->low_bps)

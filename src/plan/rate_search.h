@@ -15,8 +15,9 @@
  *
  * First a blast as fast as the sender can. When it was too much, what arrived of it is the first estimate: an overloaded
  * bottleneck forwards just what it can (dispersion). Then short probes show that the path carries the estimate, and
- * that it does not carry much more. When the path took all of the blast, the sender seems to be the limit: then the
- * blast is repeated, because a sender that was kept from its CPU for a moment looks just the same.
+ * that it does not carry much more. When the path took all of the blast, the sender seems to be the limit. The blast is
+ * repeated in both cases, because a sender that was kept from its CPU for a moment looks like a lower limit; the better
+ * one counts, and two senders' limits that differ much ask for a third.
  *
  * The answer lies between the highest rate that no queue grows at and, with a loss target above 0, the rate at which that
  * share is lost.
@@ -58,6 +59,7 @@ struct rate_search {
     double high_bps; /* lowest rate that was too much; 0 none yet */
     double
         estimate_bps; /* what arrived when it was too much, at the lowest such rate; 0 none yet */
+    double blast_bps; /* what arrived of the best blast that was too much; 0 none yet */
     bool corrected;   /* the estimate: for loss that the target allows */
     double next_bps;
     double gallop;     /* factor of the next step up */

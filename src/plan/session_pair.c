@@ -132,6 +132,21 @@ static void pair_take(struct call *call, struct flow_result results[FLOW_PART_CO
     }
 }
 
+/* When an agent has ended, what the other one says of the traffic only follows from that. */
+static int pair_cause(const struct measure_path *path, int r, struct err *err)
+{
+    const struct peer *gone = path->client->gone                   ? path->client
+                              : path->server && path->server->gone ? path->server
+                                                                   : NULL;
+
+    if (!gone || r == -ECANCELED)
+        return r;
+    err_say(err, "%s", gone->gone_text);
+    if (err)
+        err->code = EPIPE;
+    return -EPIPE;
+}
+
 int session_pair_run(struct session_pair *pair, struct flow_trial trial,
                      struct trial_results *ret_results, struct err *err)
 {
@@ -158,6 +173,7 @@ int session_pair_run(struct session_pair *pair, struct flow_trial trial,
         /* Stopping makes both sides hand over what they have counted. */
         pair_stop(pair, &pair->client_session);
         pair_stop(pair, &pair->server_session);
+        r = pair_cause(path, r, err);
     }
     pair_take(&client, ret_results->client, ret_results->client_has);
     pair_take(&server, ret_results->server, ret_results->server_has);

@@ -78,6 +78,7 @@ ledger() {
     ledger one '+ vm vm vm1'
     printf '+ vm v' >>"$dir/one"
     run --separate-stderr vnperf cleanup
+    [ "$status" -eq 0 ]
     [[ "$output" = *"vm1 is gone"* ]]
     [[ "${stderr:-}" = *"$dir/one"* ]]
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # vnperf version, and the program without a command.
 
+# shellcheck disable=SC2016 # shells of their own expand for themselves
 bats_require_minimum_version 1.5.0
 load ../helper
 

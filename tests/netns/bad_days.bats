@@ -212,7 +212,7 @@ no_ends() {
         done
         kill -KILL $victims 2>/dev/null || true'
     ended 1
-    says '\[1/3\] 1.1 .* failed: .*agent at vm1' '\[3/3\] 7.3 .* passed'
+    says '\[1/3\] 1.1 .* failed: the agent at vm1 has ended' '\[3/3\] 7.3 .* passed'
     [ "$(status_of 1.1)" = failed ]
     [ "$(status_of 2.1)" = failed ]
     [ "$(status_of 7.3)" = passed ]
@@ -426,7 +426,7 @@ kill_all() {
     wait_flowing 3 4
     run --separate-stderr box "$VNPERF" cleanup
     [ "$status" -eq 0 ]
-    [[ "$stderr" = *"still running"*"left alone"* ]]
+    [[ "${stderr:-}" = *"still running"*"left alone"* ]]
     ended 0
     nothing_left
 }
@@ -453,7 +453,7 @@ kill_all() {
     box mount -t tmpfs -o size=64k none "$XDG_STATE_HOME"
     run --separate-stderr box "$VNPERF" run -t 0.2 --scenarios 7.3
     [ "$status" -eq 3 ]
-    [[ "$stderr" = *"keeping room for results in '$state/runs'"*"No space left on device"* ]]
+    [[ "${stderr:-}" = *"keeping room for results in '$state/runs'"*"No space left on device"* ]]
     [ -z "$output" ]
     nothing_left
 }
@@ -507,7 +507,7 @@ hide() {
     hide nft
     run --separate-stderr box "$VNPERF" run -t 0.2 --scenarios 7.3
     [ "$status" -eq 3 ]
-    [[ "$stderr" = *"the lab needs the program 'nft' (apt install nftables)"* ]]
+    [[ "${stderr:-}" = *"the lab needs the program 'nft' (apt install nftables)"* ]]
     run --separate-stderr box "$VNPERF" doctor
     [ "$status" -eq 3 ]
     [[ "$output" = *"apt install nftables"* ]]
@@ -519,7 +519,7 @@ hide() {
     hide ip
     run --separate-stderr box "$VNPERF" run -t 0.2 --scenarios 7.3
     [ "$status" -eq 3 ]
-    [[ "$stderr" = *"the lab needs the program 'ip' (apt install iproute2)"* ]]
+    [[ "${stderr:-}" = *"the lab needs the program 'ip' (apt install iproute2)"* ]]
     # ip is hidden from the test as well.
     wait_for 10 nothing_in_box
     [ -z "$(ledgers)" ]
@@ -536,7 +536,7 @@ forbidden() {
     skip_unless_command setpriv
     run --separate-stderr forbidden vnperf run -t 0.2 --scenarios 7.3
     [ "$status" -eq 3 ]
-    [[ "$stderr" = *"the lab needs network namespaces"*"max_user_namespaces"*"sysctl user.max_user_namespaces="* ]]
+    [[ "${stderr:-}" = *"the lab needs network namespaces"*"max_user_namespaces"*"sysctl user.max_user_namespaces="* ]]
     run --separate-stderr forbidden vnperf doctor
     [ "$status" -eq 3 ]
     [[ "$output" = *"no lab can be built here"*"sysctl user.max_user_namespaces="* ]]
@@ -595,11 +595,11 @@ END
     ended 0
     # Only a trend and the difference of two rates may be below 0.
     run jq -r 'paths(numbers) as $p | select(getpath($p) < 0) | $p | map(tostring) | join(".")' "$TEST_DIR/run.json"
-    [ -z "$(grep -vE 'slope|growth' <<<"$output")" ] || {
+    [ "$(grep -cvE '^$|slope|growth' <<<"$output")" = 0 ] || {
         echo "below 0: $output"
         false
     }
     jq -e '[.scenarios[].measurements[] | .window_ns | select(. != null)]
-        | length > 3 and all(. > 400e6 and . < 5e9)' "$TEST_DIR/run.json"
+        | length > 3 and all(. >= 100e6 and . < 5e9)' "$TEST_DIR/run.json"
     nothing_left
 }

@@ -50,13 +50,29 @@ agrees_with_counters() {
     same "$(value .lost)" $(($(counted "$M" seen) - $(counted "$B" came)))
 }
 
+# undisturbed FILTER ARG…: measure, again when FILTER says that the sender was kept from its CPU by the work of others. With an
+# idle machine there is no such excuse, and what it says is then judged as it is.
+undisturbed() {
+    local filter=$1 try
+    shift
+    for try in 1 2 3 4 5; do
+        count_measured
+        measure --udp "$@"
+        if [ "$(value "$filter or .sender.node_idle_ns > 0.2 * .window_ns * .sender.node_cpus")" = true ]; then
+            return
+        fi
+        echo "trial $try: the machine was busy"
+        limits
+    done
+    skip "the machine is busy with other work: the sender lost its CPU in each of $try trials"
+}
+
 # rate_below MBIT PAYLOAD, rate_above MBIT PAYLOAD: of a link with 3 ms of queue.
 rate_below() {
     local bps=$(($(payload_bps "$1" "$2" "$UDP_HEADERS") * 4 / 5))
 
     shape "$M" m1 "$1" 3 5
-    count_measured
-    measure --udp --udpbuf "$2" --bandwidth "$bps" -t 2
+    undisturbed '.skipped < .sent / 100' --udpbuf "$2" --bandwidth "$bps" -t 2
     agrees_with_counters
     near "$(value .offered_bps)" "$bps" 0.02
     near "$(value .throughput_bps)" "$bps" 0.02
@@ -70,8 +86,7 @@ rate_above() {
     truth=$(payload_bps "$1" "$2" "$UDP_HEADERS")
     bps=$((truth * 3 / 2))
     shape "$M" m1 "$1" 3 5
-    count_measured
-    measure --udp --udpbuf "$2" --bandwidth "$bps" -t 2
+    undisturbed '.skipped < .sent / 100' --udpbuf "$2" --bandwidth "$bps" -t 2
     agrees_with_counters
     near "$(value .throughput_bps)" "$truth" 0.02
     near "$(value .offered_bps)" "$bps" 0.02
@@ -81,11 +96,21 @@ rate_above() {
     same "$(value .limit)" path
 }
 
+# What the sender offered and what it gave up make the rate that was asked for, however busy the machine: also where others work.
+test_udp_sender_tells_what_it_did_not_offer() { #@test
+    count_measured
+    measure --udp --udpbuf 1000 --bandwidth 160M -t 2
+    agrees_with_counters
+    near "$(value '.sent + .skipped')" 40000 0.01
+    near "$(value .offered_bps)" "$(value '.sent * 8000 / 2')" 0.001
+    same "$(value .limit)" "$(value 'if .offered_bps >= 0.97 * 160e6 then "requested_rate" else "sender" end')"
+}
+
 search() {
     local mbit=$1 payload=$2
 
     shape "$M" m1 "$mbit" 3
-    measure --udp --udpbuf "$payload" -t 1
+    undisturbed '.limit == "path" and .search.duration_ns <= 3e9' --udpbuf "$payload" -t 1
     near "$(value .throughput_bps)" "$(payload_bps "$mbit" "$payload" "$UDP_HEADERS")" 0.02
     holds "$(value .loss_share) <= $(value .search.loss_target)"
     same "$(value .search.confirmed)" true

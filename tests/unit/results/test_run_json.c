@@ -4,6 +4,7 @@
 #include "sample.h"
 
 #include "results/doc.h"
+#include "results/measurement_json.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
