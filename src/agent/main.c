@@ -1,9 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
+#include "base/auto.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+/*
+ * A sender that others keep from its CPU measures them. Where that is not allowed it stays as it is: the facts tell. With
+ * autogroups a process alone in its session is weighed by its group's nice and not by its own.
+ */
+static void main_nice(int nice)
+{
+    AUTO(fclose_p) FILE *group = fopen("/proc/self/autogroup", "we");
+
+    if (setpriority(PRIO_PROCESS, 0, nice) == 0 && group)
+        fprintf(group, "%d", nice);
+}
 
 int main(int argc, char **argv)
 {
@@ -12,15 +26,19 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        printf("usage: vnperf-agent [--version | --help]\n"
+        printf("usage: vnperf-agent [--nice N | --version | --help]\n"
                "Sends and receives test traffic for vnperf, which speaks to it over stdin and "
                "stdout;\n"
                "see vnperf-agent(1).\n");
         return 0;
     }
-    if (argc > 1) {
-        fprintf(stderr, "vnperf-agent: takes no arguments: it speaks lines over stdin and stdout, "
-                        "see vnperf-agent(1)\n");
+    if (argc == 3 && strcmp(argv[1], "--nice") == 0 &&
+        strspn(argv[2], "-0123456789") == strlen(argv[2])) {
+        main_nice((int)strtol(argv[2], NULL, 10));
+    } else if (argc > 1) {
+        fprintf(stderr,
+                "vnperf-agent: takes no arguments but --nice N: it speaks lines over stdin and "
+                "stdout, see vnperf-agent(1)\n");
         return 2;
     }
     if (isatty(STDIN_FILENO))

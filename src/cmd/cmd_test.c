@@ -61,6 +61,11 @@ static int test_set_port(void *target, const char *value, struct err *err)
     return options_port(value, &f->port, &f->port_last, err);
 }
 
+static int test_set_nice(void *target, const char *value, struct err *err)
+{
+    return options_nice(value, &((struct test_flags *)target)->pair.nice, err);
+}
+
 static int test_set_address(void *target, const char *value, struct err *err)
 {
     struct test_flags *f = target;
@@ -113,6 +118,8 @@ static const struct option_row test_rows[] = {
     {"address", 0, "ADDR", "of TO, as FROM reaches it (found out)", CALL(test_set_address)},
     {"ipv6", '6', NULL, "use the IPv6 address", FLAG(pair.ipv6)},
     {"agent", 0, "PATH", "the agent program, as the endpoints know it", TEXT(pair.agent)},
+    {"nice", 0, "N", "priority of the agents, -20 to 19, where it is allowed (as they are)",
+     CALL(test_set_nice)},
     {"test-description", 0, "TEXT", "kept with the result", MAYBE_EMPTY(description)},
     {"no-save", 0, NULL, "do not keep the result", FLAG(no_save)},
     OUTPUT_ROWS,

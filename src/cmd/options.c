@@ -236,3 +236,14 @@ int options_port(const char *text, uint16_t *ret_first, uint16_t *ret_last, stru
     *ret_last = (uint16_t)b;
     return 0;
 }
+
+int options_nice(const char *text, int32_t *ret_nice, struct err *err)
+{
+    bool minus = text[0] == '-';
+    uint64_t n = 0;
+    int r = text_count(text + minus, 0, minus ? 20 : 19, &n, err);
+
+    if (r == 0)
+        *ret_nice = minus ? -(int32_t)n : (int32_t)n;
+    return r;
+}

@@ -72,5 +72,8 @@ size_t options_count(const struct command *command);
 
 void options_usage(const struct command *command, FILE *out);
 
+/* "-20" … "19". */
+int options_nice(const char *text, int32_t *ret_nice, struct err *err);
+
 /* "5001" (just that one) or "5001-5031". */
 int options_port(const char *text, uint16_t *ret_first, uint16_t *ret_last, struct err *err);

@@ -65,6 +65,11 @@ static int run_set_port(void *target, const char *value, struct err *err)
     return options_port(value, &f->run.port, &f->run.port_last, err);
 }
 
+static int run_set_nice(void *target, const char *value, struct err *err)
+{
+    return options_nice(value, &((struct run_flags *)target)->run.nice, err);
+}
+
 static int run_set_driver(void *target, const char *value, struct err *err)
 {
     struct run_flags *f = target;
@@ -115,6 +120,8 @@ const struct option_row run_flags_rows[] = {
     {"driver", 0, "NAME", "what makes the endpoints: lab", OPTION_CALL, 0, 0, 0, 0, run_set_driver,
      "lab"},
     {"agent", 0, "PATH", "the agent program", TEXT(agent)},
+    {"nice", 0, "N", "priority of the agents, -20 to 19, where it is allowed (-10)", OPTION_CALL, 0,
+     0, 0, 0, run_set_nice, NULL},
     OUTPUT_ROWS,
     {0},
 };

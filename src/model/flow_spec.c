@@ -66,7 +66,11 @@ int flow_trial_check(const struct flow_spec *spec, const struct flow_trial *tria
         return err_say(err, "more than %d intervals", FLOW_MAX_INTERVALS);
     if (trial->interval_ns && trial->interval_ns < 1000000)
         return err_say(err, "an interval is at least 1 ms");
-    if (spec->kind == FLOW_UDP_STREAM && trial->rate_bps && trial->rate_bps / spec->n_flows < 8)
-        return err_say(err, "a rate of %llu bit/s is too low", (unsigned long long)trial->rate_bps);
+    if (spec->kind == FLOW_UDP_STREAM && trial->rate_bps &&
+        (double)trial->rate_bps / spec->n_flows * ((double)trial->duration_ns / 1e9) <
+            8.0 * spec->payload_bytes)
+        return err_say(err, "a rate of %llu bit/s sends no datagram of %u bytes in %.3g s",
+                       (unsigned long long)trial->rate_bps, spec->payload_bytes,
+                       (double)trial->duration_ns / 1e9);
     return 0;
 }

@@ -98,9 +98,10 @@ struct run_result {
     char id[RUN_ID_SIZE];
     uint64_t started_wall_ns;
     uint64_t ended_wall_ns; /* 0 while it runs, or when it was cut off */
-    uint64_t staging_ns;    /* from the first resource's making to the last one's; 0 nothing was made */
-    uint64_t removal_ns;    /* of ending agents and removing all; 0 not done */
-    char **command;         /* owned; masked */
+    uint64_t
+        staging_ns; /* from the first resource's making to the last one's; 0 nothing was made */
+    uint64_t removal_ns; /* of ending agents and removing all; 0 not done */
+    char **command;      /* owned; masked */
     uint32_t n_command;
     char description[200];
     char driver[16];

@@ -3,22 +3,14 @@
 #include "base/clock.h"
 #include "base/stat.h"
 #include "plan/limit.h"
-#include "plan/rate_search.h"
+#include "plan/search_run.h"
 #include "plan/session_pair.h"
+#include "plan/warning.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    MEASURE_TAIL_MS =
-        20, /* the sender's after the window, so that the receiver's window is loaded to its end */
-    MEASURE_PROBE_TAIL_MS = 2,
-    SEARCH_BUDGET_MS = 950, /* all probes */
-    SEARCH_CONFIRM_MS = 500,
-    SEARCH_OVERHEAD_MS = 30, /* of a trial: lead, tail, drain, answers */
-};
 
 uint64_t measure_warmup(enum flow_kind kind, uint64_t duration_ns)
 {
@@ -82,11 +74,25 @@ static void measure_headline_loss(struct measurement *m)
 
 static void measure_headline_asks(struct measurement *m)
 {
-    static const enum metric from_client[] = {
-        METRIC_window_ns,   METRIC_sent,           METRIC_received,           METRIC_lost,
-        METRIC_loss_share,  METRIC_loss_low_share, METRIC_loss_high_share,    METRIC_reordered,
-        METRIC_duplicated,  METRIC_transactions,   METRIC_transactions_per_s, METRIC_timeouts,
-        METRIC_retransmits, METRIC_connect_ns,     METRIC_mss_bytes,          METRIC_pmtu_bytes};
+    static const enum metric from_client[] = {METRIC_window_ns,
+                                              METRIC_sent,
+                                              METRIC_received,
+                                              METRIC_lost,
+                                              METRIC_loss_share,
+                                              METRIC_loss_low_share,
+                                              METRIC_loss_high_share,
+                                              METRIC_reordered,
+                                              METRIC_duplicated,
+                                              METRIC_transactions,
+                                              METRIC_transactions_per_s,
+                                              METRIC_timeouts,
+                                              METRIC_retransmits,
+                                              METRIC_connect_ns,
+                                              METRIC_late,
+                                              METRIC_latest_ns,
+                                              METRIC_skipped,
+                                              METRIC_mss_bytes,
+                                              METRIC_pmtu_bytes};
 
     for (size_t i = 0; i < sizeof from_client / sizeof *from_client; i++)
         if (m->sender.metrics.has[from_client[i]])
@@ -101,30 +107,6 @@ static void measure_placement(struct measurement *m)
     if (s->has[METRIC_cpu] && r->has[METRIC_cpu])
         snprintf(m->placement, sizeof m->placement, "%s",
                  metric_get(s, METRIC_cpu) == metric_get(r, METRIC_cpu) ? "same" : "different");
-}
-
-static void measure_warn(struct measurement *m)
-{
-    double loss = metric_get_real(&m->headline, METRIC_loss_share),
-           asked = metric_get_real(&m->headline, METRIC_requested_bps),
-           offered = metric_get_real(&m->headline, METRIC_offered_bps);
-
-    if (strcmp(m->sender.congestion_control, "bbr") == 0)
-        snprintf(m->warning, sizeof m->warning,
-                 "bbr paces itself below what the path can do; compare with --cc cubic");
-    else if (m->searched && !m->search.confirmed)
-        snprintf(m->warning, sizeof m->warning,
-                 "loss stayed above the target of %.3g %% in every confirming trial: no rate was "
-                 "confirmed",
-                 m->search.loss_target * 100);
-    else if (m->searched && loss > m->search.loss_target)
-        snprintf(m->warning, sizeof m->warning,
-                 "the final trial lost %.3g %%, more than the target of %.3g %%", loss * 100,
-                 m->search.loss_target * 100);
-    else if (m->searched && m->limit == LIMIT_PATH && offered < 0.97 * asked)
-        snprintf(m->warning, sizeof m->warning,
-                 "the sender was kept from its CPU: it offered %.0f %% of the rate that was found",
-                 offered / asked * 100);
 }
 
 /* Move one direction's parts into a measurement. */
@@ -177,178 +159,9 @@ static int measure_check(const struct measurement *m, struct err *err)
     return -ENODATA;
 }
 
-static struct rate_search_seen measure_seen(const struct trial_results *t, bool reverse)
-{
-    const struct metric_set *s = reverse ? &t->server[FLOW_SENT].metrics
-                                         : &t->client[FLOW_SENT].metrics,
-                            *r = reverse ? &t->client[FLOW_RECEIVED].metrics
-                                         : &t->server[FLOW_RECEIVED].metrics;
-    struct rate_search_seen seen = {
-        .sent = metric_get(s, METRIC_sent),
-        .offered_bps = metric_get_real(s, METRIC_offered_bps),
-        .received_bps = metric_get_real(r, r->has[METRIC_dispersion_bps] ? METRIC_dispersion_bps
-                                                                         : METRIC_throughput_bps),
-        .delay_slope = metric_get_real(r, METRIC_delay_slope),
-        .delay_growth_ns = metric_get_real(r, METRIC_delay_growth_ns),
-        .latest_ns = metric_get(s, METRIC_latest_ns),
-        .blocked_ns = metric_get(s, METRIC_blocked_ns),
-    };
-    uint64_t received = metric_get(r, METRIC_received);
-
-    seen.lost = seen.sent > received ? seen.sent - received : 0;
-    return seen;
-}
-
-static int search_note(struct search *search, const struct rate_search_step *step,
-                       const struct rate_search_seen *seen, const char *verdict, struct err *err)
-{
-    struct probe *grown = realloc(search->probes, (search->n_probes + 1) * sizeof *grown);
-
-    if (!grown)
-        return err_set(err, ENOMEM, "memory for a probe");
-    search->probes = grown;
-    grown[search->n_probes++] =
-        (struct probe){.rate_bps = step->rate_bps,
-                       .offered_bps = seen->offered_bps,
-                       .received_bps = seen->received_bps,
-                       .sent = seen->sent,
-                       .lost = seen->lost,
-                       .loss_share = seen->sent ? (double)seen->lost / (double)seen->sent : 0,
-                       .delay_growth_ns = seen->delay_growth_ns,
-                       .duration_ns = step->duration_ns};
-    snprintf(grown[search->n_probes - 1].verdict, sizeof grown->verdict, "%s", verdict);
-    return 0;
-}
-
-static int search_probe(struct session_pair *pair, const struct rate_search_step *step,
-                        struct rate_search_seen *ret, struct err *err)
-{
-    struct flow_trial trial = {.rate_bps = step->rate_bps,
-                               .warmup_ns = step->warmup_ns,
-                               .duration_ns = step->duration_ns,
-                               .tail_ns = (uint64_t)MEASURE_PROBE_TAIL_MS * CLOCK_MS};
-    struct trial_results t;
-    int r = session_pair_run(pair, trial, &t, err);
-
-    *ret = measure_seen(&t, pair->ask->direction == FLOW_REVERSE);
-    trial_results_done(&t);
-    return r;
-}
-
-/* The trial whose numbers are reported: at the rate found, of the length that was asked for. */
-static int measure_final(struct session_pair *pair, const struct measure_ask *ask,
-                         uint64_t rate_bps, uint64_t duration_ns, struct trial_results *t,
-                         struct err *err)
-{
-    struct flow_trial trial = {
-        .rate_bps = rate_bps,
-        .warmup_ns = ask->warmup_ns < duration_ns ? ask->warmup_ns : duration_ns / 5,
-        .duration_ns = duration_ns,
-        .tail_ns = measure_asks(ask->kind) ? 0 : (uint64_t)MEASURE_TAIL_MS * CLOCK_MS,
-        .interval_ns = ask->interval_ns};
-
-    return session_pair_run(pair, trial, t, err);
-}
-
-static int search_probes(struct session_pair *pair, struct rate_search *s, struct search *search,
-                         struct err *err)
-{
-    struct rate_search_step step = {0};
-    struct rate_search_seen seen = {0};
-
-    while (rate_search_next(s, &step)) {
-        int r = search_probe(pair, &step, &seen, err);
-
-        if (r < 0)
-            return err_wrap(err, r, "probe %u of the rate search", s->n_probes + 1);
-        r = search_note(search, &step, &seen,
-                        rate_search_verdict_name[rate_search_seen(s, &step, &seen)], err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-/*
- * Trials at the rate found until one holds, or the time is over. One that was disturbed is repeated, and the better of
- * the two is kept: t.
- */
-static int search_confirm(struct session_pair *pair, struct rate_search *s, struct search *search,
-                          uint64_t began_ns, uint64_t duration_ns, struct trial_results *t,
-                          struct err *err)
-{
-    static const char *const words[] = {
-        [CONFIRM_HOLDS] = "confirmed", [CONFIRM_LOWER] = "over", [CONFIRM_DISTURBED] = "spoiled"};
-    const struct measure_ask *ask = pair->ask;
-    uint64_t cost_ns = duration_ns + (ask->warmup_ns < duration_ns ? ask->warmup_ns : 0) +
-                       (uint64_t)SEARCH_OVERHEAD_MS * CLOCK_MS;
-    enum rate_search_confirmed said = CONFIRM_LOWER;
-    double best_bps = 0;
-
-    while (said != CONFIRM_HOLDS &&
-           rate_search_may_confirm(s, clock_mono_ns() - began_ns, cost_ns)) {
-        const struct rate_search_step step = {.rate_bps = (uint64_t)s->answer_bps,
-                                              .duration_ns = duration_ns};
-        enum rate_search_confirmed before = said;
-        struct trial_results found = {0};
-        int r = measure_final(pair, ask, step.rate_bps, duration_ns, &found, err);
-        struct rate_search_seen seen = measure_seen(&found, ask->direction == FLOW_REVERSE);
-
-        if (r == 0) {
-            said = rate_search_confirm(s, duration_ns, &seen);
-            r = search_note(search, &step, &seen, words[said], err);
-        } else {
-            err_wrap(err, r, "confirming trial of the rate search");
-        }
-        if (r == 0 && before == CONFIRM_DISTURBED &&
-            (said == CONFIRM_LOWER || seen.received_bps < best_bps)) {
-            trial_results_done(&found);
-            continue;
-        }
-        trial_results_done(t);
-        *t = found;
-        best_bps = seen.received_bps;
-        search->confirmed = said != CONFIRM_LOWER;
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-/*
- * Probes, then confirming trials. A test of up to 1 s is its own confirming trial; longer ones are confirmed in half a
- * second first, so that a wrong guess does not cost the whole length.
- */
-static int measure_search(struct session_pair *pair, struct measurement *m, struct trial_results *t,
-                          struct err *err)
-{
-    const struct measure_ask *ask = pair->ask;
-    uint64_t began = clock_mono_ns(), confirm_ns = ask->duration_ns <= CLOCK_S
-                                                       ? ask->duration_ns
-                                                       : SEARCH_CONFIRM_MS * (uint64_t)CLOCK_MS;
-    struct rate_search s;
-    int r;
-
-    m->searched = true;
-    m->search.loss_target = ask->loss_target;
-    rate_search_init(&s, ask->loss_target, ask->payload_bytes,
-                     SEARCH_BUDGET_MS * (uint64_t)CLOCK_MS);
-    r = search_probes(pair, &s, &m->search, err);
-    if (r < 0)
-        return r;
-    m->limit = s.limit == RATE_SEARCH_SENDER ? LIMIT_SENDER : LIMIT_PATH;
-    r = search_confirm(pair, &s, &m->search, began, confirm_ns, t, err);
-    m->search.duration_ns = clock_mono_ns() - began;
-    if (r < 0 || confirm_ns == ask->duration_ns)
-        return r;
-    trial_results_done(t);
-    *t = (struct trial_results){0};
-    return measure_final(pair, ask, (uint64_t)s.answer_bps, ask->duration_ns, t, err);
-}
-
-int measure(const struct measure_path *path, const struct measure_ask *ask,
-            const struct measure_watch *watch, struct measurement ret[2], unsigned *ret_n,
-            struct err *err)
+static int measure_both(const struct measure_path *path, const struct measure_ask *ask,
+                        const struct measure_watch *watch, struct measurement ret[2],
+                        unsigned *ret_n, struct err *err)
 {
     struct trial_results t = {0};
     struct session_pair pair;
@@ -358,8 +171,8 @@ int measure(const struct measure_path *path, const struct measure_ask *ask,
     ret[0] = ret[1] = (struct measurement){0};
     r = session_pair_open(&pair, path, ask, watch, err);
     if (r == 0)
-        r = ask->search ? measure_search(&pair, &ret[0], &t, err)
-                        : measure_final(&pair, ask, ask->rate_bps, ask->duration_ns, &t, err);
+        r = ask->search ? search_run(&pair, &ret[0], &t, err)
+                        : session_pair_measure(&pair, ask->rate_bps, ask->duration_ns, &t, err);
     session_pair_close(&pair);
     if (ask->direction & FLOW_FORWARD)
         measure_fill(&ret[n++], path, ask, false, pair.port, &t);
@@ -368,7 +181,7 @@ int measure(const struct measure_path *path, const struct measure_ask *ask,
     trial_results_done(&t);
     for (unsigned i = 0; i < n && r == 0; i++) {
         limit_judge(&ret[i]);
-        measure_warn(&ret[i]);
+        warning_judge(&ret[i], strchr(path->address, ':'));
         r = measure_check(&ret[i], err);
     }
     if (r < 0 && err)
@@ -376,5 +189,25 @@ int measure(const struct measure_path *path, const struct measure_ask *ask,
             snprintf(ret[i].error, sizeof ret[i].error, "%.*s", (int)sizeof ret[i].error - 1,
                      err->text);
     *ret_n = n;
+    return r;
+}
+
+int measure(const struct measure_path *path, const struct measure_ask *ask,
+            const struct measure_watch *watch, struct scenario_result *scenario, struct err *err)
+{
+    struct measurement found[2];
+    unsigned n = 0;
+    int r = measure_both(path, ask, watch, found, &n, err);
+
+    for (unsigned i = 0; i < n; i++) {
+        struct measurement *room = scenario_result_add(scenario);
+
+        if (room) {
+            *room = found[i];
+        } else {
+            measurement_done(&found[i]);
+            r = r < 0 ? r : err_set(err, ENOMEM, "memory for a measurement");
+        }
+    }
     return r;
 }

@@ -40,13 +40,9 @@ struct measure_watch {
     void *arg;
 };
 
-/*
- * shape   ret[0], and ret[1] for the reverse direction of FLOW_BOTH; ret_n how many
- * owns    the caller ends each with measurement_done(), also after an error
- */
+/* Adds one measurement to the scenario, or two with FLOW_BOTH, the reverse direction behind; also when it failed. */
 int measure(const struct measure_path *path, const struct measure_ask *ask,
-            const struct measure_watch *watch, struct measurement ret[2], unsigned *ret_n,
-            struct err *err);
+            const struct measure_watch *watch, struct scenario_result *scenario, struct err *err);
 
 /* A warm-up that fits a duration: a fifth of it, at most 1 s; echo and request/response need less. */
 uint64_t measure_warmup(enum flow_kind kind, uint64_t duration_ns);

@@ -10,20 +10,19 @@
 
 enum { PAIR_HELLO_S = 10, PAIR_CLOCK_ASKS = 5, PAIR_QUIT_MS = 500 };
 
-static int pair_spawn(const struct endpoint_text *endpoint, const char *agent, struct spawned *ret,
-                      struct err *err)
+static int pair_spawn(const struct endpoint_text *endpoint, const struct pair_options *options,
+                      struct spawned *ret, struct err *err)
 {
-    char program[256];
-    char *argv[] = {program, NULL};
+    struct peer_program program;
 
-    text_copy(program, sizeof program, agent);
+    peer_program_init(&program, options->agent, options->nice);
     switch (endpoint->kind) {
     case ENDPOINT_LOCAL:
-        return spawn_local(argv, ret, err);
+        return spawn_local(program.argv, ret, err);
     case ENDPOINT_NETNS:
-        return spawn_netns(endpoint->arg, argv, ret, err);
+        return spawn_netns(endpoint->arg, program.argv, ret, err);
     case ENDPOINT_EXEC:
-        return spawn_command(endpoint->arg, argv, ret, err);
+        return spawn_command(endpoint->arg, program.argv, ret, err);
     }
     return -EINVAL;
 }
@@ -35,7 +34,7 @@ static int pair_agent(const struct pair_options *options, const struct endpoint_
     struct node_result *node = &run->nodes[run->n_nodes];
     struct spawned spawned;
     struct peer *peer = NULL;
-    int r = pair_spawn(endpoint, options->agent, &spawned, err);
+    int r = pair_spawn(endpoint, options, &spawned, err);
 
     if (r == 0)
         r = peer_set_add(set, text, &spawned, (uint64_t)PAIR_HELLO_S * CLOCK_S, &peer, err);
@@ -161,20 +160,10 @@ static int pair_measure(const struct pair_options *options, struct measure_path 
 
     for (unsigned i = 0; i < options->n_asks && r == 0; i++) {
         struct measure_path mine = *path;
-        struct measurement found[2];
-        unsigned n = 0;
 
         if (options->asks[i].kind == FLOW_ICMP_ECHO)
             mine.server = NULL;
-        r = measure(&mine, &options->asks[i], watch, found, &n, err);
-        for (unsigned k = 0; k < n; k++) {
-            struct measurement *room = scenario_result_add(result);
-
-            if (room)
-                *room = found[k];
-            else
-                measurement_done(&found[k]);
-        }
+        r = measure(&mine, &options->asks[i], watch, result, err);
     }
     return r;
 }

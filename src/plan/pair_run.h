@@ -16,6 +16,7 @@ struct pair_options {
     char address[FLOW_ADDRESS_SIZE]; /* of TO, as FROM reaches it; "" found out */
     bool ipv6;
     char agent[256];
+    int32_t nice; /* of the agents; 0 as they are */
     struct measure_ask asks[PAIR_MAX_ASKS];
     unsigned n_asks;
 };

@@ -279,6 +279,18 @@ int peer_send(struct peer *peer, struct line_out *out, struct call *call, struct
     return 0;
 }
 
+void peer_program_init(struct peer_program *program, const char *path, int nice)
+{
+    *program = (struct peer_program){.option = "--nice"};
+    text_copy(program->path, sizeof program->path, path);
+    snprintf(program->nice, sizeof program->nice, "%d", nice);
+    program->argv[0] = program->path;
+    if (nice) {
+        program->argv[1] = program->option;
+        program->argv[2] = program->nice;
+    }
+}
+
 int peer_set_add(struct peer_set *set, const char *name, struct spawned *spawned,
                  uint64_t timeout_ns, struct peer **ret_peer, struct err *err)
 {

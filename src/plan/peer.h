@@ -58,6 +58,13 @@ struct call {
     void *arg;
 };
 
+/* The command that starts an agent; argv points into the struct itself. */
+struct peer_program {
+    char path[256], option[8], nice[8];
+    char *argv[4];
+};
+void peer_program_init(struct peer_program *program, const char *path, int nice);
+
 /* Take over a spawned agent and wait for its hello. owns: spawned is taken in any case. */
 int peer_set_add(struct peer_set *set, const char *name, struct spawned *spawned,
                  uint64_t timeout_ns, struct peer **ret_peer, struct err *err);

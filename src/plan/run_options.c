@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-enum { RUN_TIME_S = 5, RUN_RR_BYTES = 64 };
+enum { RUN_TIME_S = 5, RUN_RR_BYTES = 64, RUN_NICE = -10 };
 
 void run_options_default(struct run_options *options)
 {
@@ -20,6 +20,7 @@ void run_options_default(struct run_options *options)
         .cc = "cubic",
         .port = FLOW_PORT,
         .port_last = FLOW_PORT_LAST,
+        .nice = RUN_NICE,
     };
 }
 

@@ -36,6 +36,7 @@ struct run_options {
     char scenarios[256]; /* patterns; "" all */
     char description[200];
     char agent[256]; /* path of the agent program */
+    int32_t nice;    /* of the agents, where it is allowed; 0 as they are */
 };
 
 void run_options_default(struct run_options *options);

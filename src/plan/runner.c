@@ -114,14 +114,13 @@ static void runner_node_facts(struct runner *r, const struct peer *peer)
 
 static int runner_agent_start(struct runner *r, const struct resource *resource, struct err *err)
 {
-    char program[sizeof r->options->agent];
-    char *argv[] = {program, NULL};
+    struct peer_program program;
     struct spawned spawned;
     struct peer *peer = NULL;
     int ret;
 
-    text_copy(program, sizeof program, r->options->agent);
-    ret = r->driver->spawn(r->state, resource->name, argv, &spawned, err);
+    peer_program_init(&program, r->options->agent, r->options->nice);
+    ret = r->driver->spawn(r->state, resource->name, program.argv, &spawned, err);
     if (ret == 0)
         ret = peer_set_add(&r->peers, resource->name, &spawned, (uint64_t)RUNNER_HELLO_S * CLOCK_S,
                            &peer, err);
@@ -192,32 +191,13 @@ static int runner_path(struct runner *r, const struct scenario *scenario,
     return 0;
 }
 
-static int runner_measure(struct runner *r, const struct measure_path *path,
-                          const struct measure_ask *ask, struct scenario_result *result,
-                          struct err *err)
-{
-    struct measure_watch watch = {.on_interval = r->hooks->on_interval, .arg = r->hooks->arg};
-    struct measurement found[2];
-    unsigned n = 0;
-    int ret = measure(path, ask, &watch, found, &n, err);
-
-    for (unsigned i = 0; i < n; i++) {
-        struct measurement *room = scenario_result_add(result);
-
-        if (room)
-            *room = found[i];
-        else
-            measurement_done(&found[i]);
-    }
-    return ret;
-}
-
 static void runner_scenario(struct runner *r, unsigned index)
 {
     const struct scenario *scenario = &scenario_table[index];
     struct scenario_result *result = &r->run->scenarios[index];
     struct measure_ask asks[STEPS_MAX_ASKS];
     unsigned n = steps_asks(r->options, scenario, asks);
+    const struct measure_watch watch = {.on_interval = r->hooks->on_interval, .arg = r->hooks->arg};
     struct measure_path path;
     struct err err = {0};
     int ret = runner_path(r, scenario, result, &path, &err);
@@ -229,7 +209,7 @@ static void runner_scenario(struct runner *r, unsigned index)
     if (ret == 0)
         r->n_measured++;
     for (unsigned i = 0; i < n && ret == 0; i++)
-        ret = runner_measure(r, &path, &asks[i], result, &err);
+        ret = measure(&path, &asks[i], &watch, result, &err);
     if (ret == -ECANCELED)
         r->interrupted = true;
     result->status = ret < 0 ? SCENARIO_FAILED : SCENARIO_PASSED;

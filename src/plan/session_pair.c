@@ -12,6 +12,8 @@ enum {
     PAIR_ANSWER_S = 2,  /* an answer beyond the time that the asked thing may take */
     PAIR_OVERRUN_S = 8, /* a trial beyond its own length: drain, stall, results */
     PAIR_STOP_S = 2,
+    PAIR_TAIL_MS =
+        20, /* the sender's after the window: the receiver's window is loaded to its end */
     PAIR_LEAD_MS = 4, /* both agents wake up and make their threads */
 };
 
@@ -180,6 +182,21 @@ int session_pair_run(struct session_pair *pair, struct flow_trial trial,
     call_done(&client);
     call_done(&server);
     return r;
+}
+
+int session_pair_measure(struct session_pair *pair, uint64_t rate_bps, uint64_t duration_ns,
+                         struct trial_results *ret_results, struct err *err)
+{
+    const struct measure_ask *ask = pair->ask;
+    bool stream = ask->kind == FLOW_TCP_STREAM || ask->kind == FLOW_UDP_STREAM;
+    struct flow_trial trial = {.rate_bps = rate_bps,
+                               .warmup_ns =
+                                   ask->warmup_ns < duration_ns ? ask->warmup_ns : duration_ns / 5,
+                               .duration_ns = duration_ns,
+                               .tail_ns = stream ? (uint64_t)PAIR_TAIL_MS * CLOCK_MS : 0,
+                               .interval_ns = ask->interval_ns};
+
+    return session_pair_run(pair, trial, ret_results, err);
 }
 
 void session_pair_close(struct session_pair *pair)

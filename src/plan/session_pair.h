@@ -31,5 +31,8 @@ int session_pair_open(struct session_pair *pair, const struct measure_path *path
 /* Run a trial (number and start_ns are filled in here). After an error ret_results holds what both sides had until then. */
 int session_pair_run(struct session_pair *pair, struct flow_trial trial,
                      struct trial_results *ret_results, struct err *err);
+/* A trial as the pair's ask wants it, at a rate and of a length: its warm-up, series and tail. */
+int session_pair_measure(struct session_pair *pair, uint64_t rate_bps, uint64_t duration_ns,
+                         struct trial_results *ret_results, struct err *err);
 void session_pair_close(struct session_pair *pair);
 void trial_results_done(struct trial_results *results);

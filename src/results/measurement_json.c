@@ -211,6 +211,9 @@ static int measurement_json_missing(json_t *o, const struct measurement *m)
         else
             bad |=
                 measurement_json_miss(o, missing, "rtt_ns", m->error[0] ? why : "no sample came");
+        /* Looks at the smoothed RTT, not round trips one by one. */
+        if (m->kind == FLOW_TCP_STREAM)
+            bad |= json_object_set_new(o, "rtt_source", json_string("tcpi_rtt, every 10 ms"));
     }
     if (kind->tcp) {
         /* The sender's alone: the receiver's is in force for nothing but its own few bytes. */

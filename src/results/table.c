@@ -168,8 +168,9 @@ static void table_foot(const struct table *t, const json_t *document)
         snprintf(head, sizeof head, "[%u] ", i + 1);
         table_wrap(t, head, t->notes[i]);
     }
-    fprintf(t->out, "%llu scenarios: %llu passed, %llu failed, %llu skipped",
+    fprintf(t->out, "%llu scenario%s: %llu passed, %llu failed, %llu skipped",
             (unsigned long long)doc_count(document, "summary.total"),
+            doc_count(document, "summary.total") == 1 ? "" : "s",
             (unsigned long long)doc_count(document, "summary.passed"),
             (unsigned long long)doc_count(document, "summary.failed"),
             (unsigned long long)doc_count(document, "summary.skipped"));

@@ -23,7 +23,8 @@ void arrival_add(struct arrival *a, uint64_t departed_ns, uint64_t arrived_ns)
     delay = (double)((int64_t)(arrived_ns - a->first_ns) - since);
     if (a->n > 0) {
         change = delay > a->last_delay_ns ? delay - a->last_delay_ns : a->last_delay_ns - delay;
-        a->jitter_ns += (change - a->jitter_ns) / 16;
+        a->estimate_ns += (change - a->estimate_ns) / 16;
+        a->estimates_ns += a->estimate_ns;
     }
     a->n++;
     a->last_delay_ns = delay;
@@ -37,6 +38,11 @@ void arrival_add(struct arrival *a, uint64_t departed_ns, uint64_t arrived_ns)
         a->late.n += 1;
         a->late.sum_ns += delay;
     }
+}
+
+double arrival_jitter_ns(const struct arrival *a)
+{
+    return a->n > 1 ? a->estimates_ns / (double)(a->n - 1) : 0;
 }
 
 double arrival_growth_ns(const struct arrival *a)

@@ -23,7 +23,8 @@ struct arrival {
         departed_ns; /* of the first to arrive: the origin of time, and of delay with first_ns */
     uint64_t window_ns;
     double last_delay_ns;
-    double jitter_ns;
+    double estimate_ns;  /* of jitter, after the last arrival */
+    double estimates_ns; /* sum of it after each arrival */
     struct stat_slope slope;
     struct arrival_eighth {
         double n, sum_ns;
@@ -38,6 +39,12 @@ void arrival_init(struct arrival *a, uint64_t window_ns);
 
 /* In the order of arrival; copies left out. */
 void arrival_add(struct arrival *a, uint64_t departed_ns, uint64_t arrived_ns);
+
+/*
+ * Mean of the estimate of jitter over all arrivals: the estimate itself forgets all but the last sixteen or so. 0 with
+ * fewer than two.
+ */
+double arrival_jitter_ns(const struct arrival *a);
 
 /* Growth of delay; 0 when one of the two eighths is empty. */
 double arrival_growth_ns(const struct arrival *a);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
+#include "base/stat.h"
 #include "traffic/datagram.h"
 #include "traffic/tcp_open.h"
 #include "traffic/udp_open.h"
@@ -238,6 +239,26 @@ static enum rr_end rr_ask_one(struct rr *rr, uint64_t sent_ns)
     return rr_udp_send(rr) ? rr_udp_receive(rr, sent_ns + RR_TIMEOUT_NS) : RR_OVER;
 }
 
+/* TCP answers late or not at all; of a UDP request without an answer nothing but this tells. */
+static void rr_report_loss(struct rr *rr)
+{
+    struct metric_set *m = &rr->flow->metrics;
+    uint64_t answered = tally_window(&rr->flow->tally).packets, asked = answered + rr->timeouts;
+    struct stat_interval likely = stat_share_interval(rr->timeouts, asked);
+
+    if (rr->worker->engine->spec.kind == FLOW_TCP_RR)
+        return;
+    metric_put(m, METRIC_timeouts, rr->timeouts);
+    metric_put(m, METRIC_sent, asked);
+    metric_put(m, METRIC_received, answered);
+    metric_put(m, METRIC_lost, rr->timeouts);
+    if (asked == 0)
+        return;
+    metric_put_real(m, METRIC_loss_share, (double)rr->timeouts / (double)asked);
+    metric_put_real(m, METRIC_loss_low_share, likely.low);
+    metric_put_real(m, METRIC_loss_high_share, likely.high);
+}
+
 static void rr_ask_loop(struct rr *rr)
 {
     uint64_t end = trial_end(rr->worker->trial);
@@ -258,7 +279,7 @@ static void rr_ask_loop(struct rr *rr)
         if (tally_in_window(&rr->flow->tally))
             hist_add(rr->flow->rtt, rr->now_ns - sent_ns);
     }
-    metric_put(&rr->flow->metrics, METRIC_timeouts, rr->timeouts);
+    rr_report_loss(rr);
 }
 
 static void rr_answer_loop(struct rr *rr)

@@ -139,6 +139,8 @@ static void tcp_loop_rest(struct tcp_loop *loop)
         struct tcp_stream *s = &loop->streams[i];
 
         tcp_watch_end(&s->watch, s->flow);
+        if (loop->worker->sends && loop->n_buffer < loop->worker->engine->spec.payload_bytes)
+            metric_put(&s->flow->metrics, METRIC_paced_write_bytes, loop->n_buffer);
         if (loop->worker->sends)
             setsockopt(s->flow->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &never, sizeof never);
     }

@@ -10,17 +10,14 @@
 
 /* UDP stream: datagrams at a given rate, or as fast as it goes, counted at the receiver. */
 
-/* IP and UDP headers around a payload, by the family of the socket. */
-static int udp_headers_bytes(int domain) { return (domain == AF_INET6 ? 40 : 20) + 8; }
-
 /*
  * Buffers and options of a flow's socket. Buffers that are smaller than asked are not an error: the
  * result tells them.
  */
-static int udp_set_up(const struct engine *engine, struct flow *flow, struct err *err)
+static int udp_set_up(struct flow *flow, struct err *err)
 {
     const int fragment = IP_PMTUDISC_DONT, fragment6 = IPV6_PMTUDISC_DONT;
-    int domain = AF_INET, mtu = socket_path_mtu(flow->fd), r;
+    int domain = AF_INET, r;
 
     getsockopt(flow->fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain});
     if (flow->sends) {
@@ -31,21 +28,20 @@ static int udp_set_up(const struct engine *engine, struct flow *flow, struct err
         if (r < 0)
             return err_set(err, r, "asking for receive stamps");
     }
-    /* Larger than the path takes in one piece: let the kernel, and routers, fragment. */
-    if (mtu > 0 &&
-        engine->spec.payload_bytes + (uint32_t)udp_headers_bytes(domain) > (uint32_t)mtu) {
-        /* A socket of IPv6 may carry IPv4 and has both options. */
-        setsockopt(flow->fd, IPPROTO_IP, IP_MTU_DISCOVER, &fragment, sizeof fragment);
-        if (domain == AF_INET6)
-            setsockopt(flow->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &fragment6, sizeof fragment6);
-    }
+    /*
+     * Larger than the path takes in one piece: let the kernel, and routers, fragment. Always, since a router may tell in the
+     * middle of a test that its next link takes less. A socket of IPv6 may carry IPv4 and has both options.
+     */
+    setsockopt(flow->fd, IPPROTO_IP, IP_MTU_DISCOVER, &fragment, sizeof fragment);
+    if (domain == AF_INET6)
+        setsockopt(flow->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &fragment6, sizeof fragment6);
     return 0;
 }
 
 static int udp_set_up_all(struct engine *engine, struct err *err)
 {
     for (uint32_t i = 0; i < engine->n_flows; i++) {
-        int r = engine->flows[i].fd < 0 ? 0 : udp_set_up(engine, &engine->flows[i], err);
+        int r = engine->flows[i].fd < 0 ? 0 : udp_set_up(&engine->flows[i], err);
 
         if (r < 0)
             return r;

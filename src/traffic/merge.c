@@ -20,6 +20,7 @@ static const uint8_t merge_rules[METRIC_COUNT_] = {
     [METRIC_spread_ns] = MERGE_MAX,
     [METRIC_latest_ns] = MERGE_MAX,
     [METRIC_blocked_ns] = MERGE_MEAN,
+    [METRIC_paced_write_bytes] = MERGE_MIN,
     [METRIC_mss_bytes] = MERGE_MIN,
     [METRIC_pmtu_bytes] = MERGE_MIN,
     [METRIC_receive_window_bytes] = MERGE_MEAN,

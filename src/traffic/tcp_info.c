@@ -126,13 +126,14 @@ static void tcp_watch_finish(struct tcp_watch *w, struct flow *flow, const struc
     tcp_watch_delta(w, flow, METRIC_send_buffer_limited_ns, s, TCP_FIELD_SNDBUF_LIMITED_NS);
 }
 
-/* The interval before the present slot is over. When several passed unseen, the last of them gets it all. */
-static void tcp_watch_interval(struct tcp_watch *w, struct flow *flow, const struct tcp_sample *s)
+/* An interval is over. When several passed unseen, the last of them gets it all. */
+static void tcp_watch_interval(struct tcp_watch *w, struct flow *flow, uint32_t slot,
+                               const struct tcp_sample *s)
 {
-    struct flow_interval *i = &flow->tally.slots[flow->tally.slot - 1];
+    struct flow_interval *i = &flow->tally.slots[slot];
     uint64_t retransmits = s->value[TCP_FIELD_TOTAL_RETRANS];
 
-    if (flow->tally.slot < 2)
+    if (slot < 1)
         return;
     /* The engine's thread may read them already. */
     __atomic_store_n(&i->retransmits, retransmits - w->retransmits, __ATOMIC_RELAXED);
@@ -155,7 +156,7 @@ void tcp_watch_sample(struct tcp_watch *watch, struct flow *flow)
     }
     if (flow->sends && flow->tally.slot > 0) {
         if (edge)
-            tcp_watch_interval(watch, flow, &s);
+            tcp_watch_interval(watch, flow, flow->tally.slot - 1, &s);
         if (tcp_watch_cwnd(&s) > watch->cwnd_max_bytes)
             watch->cwnd_max_bytes = tcp_watch_cwnd(&s);
         if (s.has[TCP_FIELD_RTT_NS] && flow->rtt)
@@ -173,6 +174,10 @@ void tcp_watch_end(struct tcp_watch *watch, struct flow *flow)
 {
     struct tcp_sample s = {0};
 
-    if (!watch->ended && tcp_info_read(flow->fd, &s) == 0)
-        tcp_watch_finish(watch, flow, &s);
+    if (watch->ended || tcp_info_read(flow->fd, &s) < 0)
+        return;
+    /* Cut short in the middle of an interval. */
+    if (flow->sends && watch->begun && tally_in_window(&flow->tally))
+        tcp_watch_interval(watch, flow, flow->tally.slot, &s);
+    tcp_watch_finish(watch, flow, &s);
 }

@@ -25,10 +25,12 @@ enum {
     UDP_IDLE_NS = 20 * CLOCK_MS, /* silent for so long: wait in poll() */
     UDP_POLL_MS = 100,
     UDP_ANSWERS = 3, /* to the first END; one to each further copy */
-    UDP_STRAGGLE_NS =
-        5 * CLOCK_MS, /* after END, when some are missing: silence before they are given up */
-    UDP_SILENT_NS = 200 * CLOCK_MS, /* without END: silence before the trial is over */
-    UDP_OVERTIME_NS = CLOCK_S,      /* without END: at the most so long after the trial's end */
+    /* After END, when some are missing: silence before they are given up. A probe cannot wait as long as a test. */
+    UDP_STRAGGLE_NS = 100 * CLOCK_MS,
+    UDP_STRAGGLE_PROBE_NS = 5 * CLOCK_MS,
+    UDP_PROBE_MOST_NS = 500 * CLOCK_MS, /* a shorter trial counts as a probe */
+    UDP_SILENT_NS = 200 * CLOCK_MS,     /* without END: silence before the trial is over */
+    UDP_OVERTIME_NS = CLOCK_S,          /* without END: at the most so long after the trial's end */
 };
 
 /* One flow of the worker. */
@@ -41,7 +43,7 @@ struct udp_receiver {
     uint64_t last_ns; /* when something of this trial was read last; 0 never */
     uint64_t sent;    /* measured ones, as END says */
     uint64_t n_ends;
-    int64_t drops; /* of the socket, before */
+    int64_t drops; /* of the socket, when the window began */
     bool done;
     struct sequence sequence;
 };
@@ -51,6 +53,7 @@ struct udp_receive {
     struct engine *engine;
     const struct flow_trial *trial;
     uint64_t stall_ns;
+    bool begun;                     /* the window has */
     struct udp_receiver *receivers; /* owned */
     struct pollfd *polls;           /* owned */
     uint8_t head[UDP_RECEIVE_BATCH][DATAGRAM_BYTES];
@@ -194,7 +197,10 @@ static bool udp_receive_over(const struct udp_receive *u, const struct udp_recei
     if (now < trial_window_end(u->trial))
         return false;
     if (r->n_ends)
-        return r->sequence.received >= r->sent || now - r->last_ns > UDP_STRAGGLE_NS;
+        return r->sequence.received >= r->sent ||
+               now - r->last_ns > (u->trial->duration_ns < UDP_PROBE_MOST_NS
+                                       ? (uint64_t)UDP_STRAGGLE_PROBE_NS
+                                       : (uint64_t)UDP_STRAGGLE_NS);
     /* With nothing at all there is no silence to measure from, the path may be long. */
     if (r->last_ns && now > quiet + UDP_SILENT_NS)
         return true;
@@ -241,6 +247,13 @@ static void udp_receive_wait(struct udp_receive *u, uint64_t now, uint64_t last_
     poll(u->polls, u->worker->n_flows, ms);
 }
 
+/* What overflowed during the warm-up is no loss of the window. */
+static void udp_receive_drops(struct udp_receive *u)
+{
+    for (uint32_t i = 0; i < u->worker->n_flows; i++)
+        u->receivers[i].drops = socket_drops(u->receivers[i].flow->fd);
+}
+
 /* Until all flows are over. 0; -ECANCELED; -ETIMEDOUT when the peer has vanished. */
 static int udp_receive_data(struct udp_receive *u)
 {
@@ -252,8 +265,11 @@ static int udp_receive_data(struct udp_receive *u)
         uint64_t since = last > u->trial->start_ns ? last : u->trial->start_ns;
 
         now = clock_mono_ns();
-        if (now >= begin)
+        if (now >= begin && !u->begun) {
             worker_window_begin(u->worker);
+            udp_receive_drops(u);
+            u->begun = true;
+        }
         if (now >= end)
             worker_window_end(u->worker);
         if (n_open == 0)
@@ -283,7 +299,7 @@ static void udp_receive_report_loss(struct udp_receiver *r, struct metric_set *m
         return;
     }
     /*
-     * Warm-up, tail and strangers are dropped there too: of the lost it can be all of them at most.
+     * Tail and strangers are dropped there too: of the lost it can be all of them at most.
      */
     if (in_socket > lost)
         in_socket = lost;
@@ -323,7 +339,7 @@ static void udp_receive_report(struct udp_receive *u)
         udp_receive_report_loss(r, m);
         if (r->arrival.n >= 2) {
             udp_receive_report_dispersion(r, m);
-            metric_put_real(m, METRIC_jitter_ns, r->arrival.jitter_ns);
+            metric_put_real(m, METRIC_jitter_ns, arrival_jitter_ns(&r->arrival));
             metric_put_real(m, METRIC_delay_slope, stat_slope(&r->arrival.slope));
             metric_put_real(m, METRIC_delay_growth_ns, arrival_growth_ns(&r->arrival));
             metric_put(m, METRIC_spread_ns, arrival_spread_ns(&r->arrival));

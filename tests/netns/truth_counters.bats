@@ -153,7 +153,8 @@ test_icmp_requests_and_answers_are_those_on_the_path() { #@test
 }
 
 # On a link of 1 Mbit/s with an empty bucket a request of 1042 bytes takes 8.336 ms, and the next one leaves when the answer is
-# here: that is the time of each round, but for the little that lies between answer and request. ping -f does as we do.
+# here: that is the time of each round, but for the little that lies between answer and request. ping -f does as we do, but also sends when
+# 10 ms are over.
 test_icmp_round_trips_take_as_long_as_the_link_and_as_ping_says() { #@test
     local theirs
 
@@ -164,7 +165,7 @@ test_icmp_round_trips_take_as_long_as_the_link_and_as_ping_says() { #@test
     near "$(value .rtt_ns.mean)" 8336000 0.05
     near "$(value .sent)" "$(awk 'BEGIN { print 2 / 0.008336 }')" 0.02
     theirs=$(ip netns exec "$A" ping -f -q -s 1000 -c 200 10.77.2.1 | awk -F/ '/^rtt/ { print $5 * 1e6 }')
-    near "$(value .rtt_ns.mean)" "$theirs" 0.1
+    holds "$(value .rtt_ns.mean) >= 0.5 * $theirs && $(value .rtt_ns.mean) <= 2 * $theirs"
 }
 
 # Where nothing delays, both see what the machine takes: the same order.

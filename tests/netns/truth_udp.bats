@@ -110,7 +110,7 @@ search() {
     local mbit=$1 payload=$2
 
     shape "$M" m1 "$mbit" 3
-    undisturbed '.limit == "path" and .search.duration_ns <= 3e9' --udpbuf "$payload" -t 1
+    undisturbed '.limit == "path" and .skipped < .sent / 100 and .search.duration_ns <= 3e9' --udpbuf "$payload" -t 1
     near "$(value .throughput_bps)" "$(payload_bps "$mbit" "$payload" "$UDP_HEADERS")" 0.02
     holds "$(value .loss_share) <= $(value .search.loss_target)"
     same "$(value .search.confirmed)" true

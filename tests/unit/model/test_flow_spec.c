@@ -137,8 +137,10 @@ static void test_trials(void **state)
         {{.duration_ns = 1000000000, .interval_ns = 100000000}, NULL},
         {{.duration_ns = 1000000000, .interval_ns = 999999}, "interval"},
         {{.duration_ns = 86400000000000, .interval_ns = 1000000}, "intervals"},
-        {{.duration_ns = 1000000000, .rate_bps = 7}, "too low"},
-        {{.duration_ns = 1000000000, .rate_bps = 8}, NULL},
+        /* One datagram of 64 bytes, at least. */
+        {{.duration_ns = 1000000000, .rate_bps = 511}, "no datagram"},
+        {{.duration_ns = 1000000000, .rate_bps = 512}, NULL},
+        {{.duration_ns = 10000000, .rate_bps = 512}, "no datagram"},
     };
     struct flow_spec s = good(FLOW_UDP_STREAM);
 

@@ -127,7 +127,7 @@ static void test_tcp_stream(void **state)
 
     (void)state;
     keys_are(m, "kind direction write_bytes flows warmup_ns port window_ns throughput_bps "
-                "retransmits rtt_ns "
+                "retransmits rtt_ns rtt_source "
                 "congestion_control limit limit_reason warning sender receiver intervals");
     assert_string_equal(doc_text(m, "kind"), "tcp_stream");
     assert_string_equal(doc_text(m, "direction"), "forward");
