@@ -111,8 +111,8 @@ static int plan_run(const struct command *command, int argc, char **argv)
         if (steps.step[i].kind == STEP_CREATE)
             printf("  remove  %-9s %s\n", resource_kind_name[steps.step[i].resource->kind],
                    steps.step[i].resource->name);
-    printf("%u scenarios of %d, about %s; nothing was touched\n", n, SCENARIO_COUNT,
-           text_show_time((double)ns, time));
+    printf("%u scenario%s of %d, about %s; nothing was touched\n", n, n == 1 ? "" : "s",
+           SCENARIO_COUNT, text_show_time((double)ns, time));
     return EXIT_OK;
 }
 

@@ -145,6 +145,9 @@ static int spawn_files(const struct spawn_request *q, const struct spawn_pipes *
     return 0;
 }
 
+/* The kernel's struct sigaction with SIG_DFL in it is all zeros, on every machine. */
+static const char all_default[64];
+
 _Noreturn static void spawn_child(const struct spawn_request *q, const struct spawn_pipes *p,
                                   pid_t parent)
 {
@@ -171,8 +174,9 @@ _Noreturn static void spawn_child(const struct spawn_request *q, const struct sp
     r = spawn_files(q, p);
     if (r < 0)
         spawn_fail(note_fd, SPAWN_FILES, r, NULL);
+    /* By the system call: libc keeps its own two signals to itself, and whoever started us may have ignored them. */
     for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
+        syscall(SYS_rt_sigaction, i, all_default, NULL, (size_t)_NSIG / 8);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (q->prepare && (r = q->prepare(q->prepare_arg, detail)) < 0)

@@ -149,7 +149,7 @@ static void test_what_the_user_did_not_choose_is_only_counted(void **state)
 
     (void)state;
     assert_null(strstr(text, "8.1"));
-    assert_non_null(strstr(text, "1 scenarios: 0 passed, 0 failed, 1 skipped (1 not chosen)\n"));
+    assert_non_null(strstr(text, "1 scenario: 0 passed, 0 failed, 1 skipped (1 not chosen)\n"));
 }
 
 static void test_what_was_left_behind_is_named(void **state)
