@@ -24,7 +24,6 @@ struct run_job {
     struct store store;
     struct ledger *ledger; /* owned */
     struct progress progress;
-    char headline[PROGRESS_HEADLINE_SIZE];
     char saved[STORE_PATH_SIZE + 64]; /* where the result is; "" nowhere */
     bool save_failed;                 /* the last save was not in its place */
     bool save_said;                   /* the user knows that one was not */

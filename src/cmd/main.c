@@ -21,7 +21,7 @@ static void main_usage(FILE *out)
     fprintf(out, "\nvnperf COMMAND --help tells more.\n"
                  "Exit codes: 0 good, 1 a scenario failed, 2 usage, 3 environment not ready, 4 "
                  "unreachable,\n"
-                 "6 something was left behind, 130 and 143 ended by a signal.\n");
+                 "6 something was left behind, 129, 130 and 143 ended by a signal.\n");
 }
 
 static int main_unknown(const char *word)
