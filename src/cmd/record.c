@@ -41,20 +41,13 @@ static char *record_word(const char *before, const char *word)
     return record_mask(word);
 }
 
-static int record_command(struct run_result *run, int argc, char **argv, struct err *err)
+/* Fill words[0 … argc]; false without memory. */
+static bool record_command(char **words, int argc, char **argv)
 {
-    run->command = calloc((size_t)argc + 2, sizeof *run->command);
-    if (!run->command)
-        return err_set(err, ENOMEM, "memory for the command line");
-    run->command[run->n_command++] = strdup("vnperf");
-    for (int i = 0; i < argc; i++) {
-        char *word = record_word(i > 0 ? argv[i - 1] : NULL, argv[i]);
-
-        if (!word)
-            return err_set(err, ENOMEM, "memory for the command line");
-        run->command[run->n_command++] = word;
-    }
-    return 0;
+    words[0] = strdup("vnperf");
+    for (int i = 0; i < argc && words[i]; i++)
+        words[i + 1] = record_word(i > 0 ? argv[i - 1] : NULL, argv[i]);
+    return words[argc];
 }
 
 int record_begin(struct run_result *ret_run, const char *driver, const char *description, int argc,
@@ -65,7 +58,6 @@ int record_begin(struct run_result *ret_run, const char *driver, const char *des
     uint16_t salt = 0;
     struct tm tm = {0};
     char stamp[20];
-    int r;
 
     if (getrandom(&salt, sizeof salt, 0) != sizeof salt)
         return err_set(err, errno, "making a run id");
@@ -74,10 +66,11 @@ int record_begin(struct run_result *ret_run, const char *driver, const char *des
     snprintf(run.id, sizeof run.id, "%s-%04x", stamp, salt);
     text_copy(run.driver, sizeof run.driver, driver);
     text_copy(run.description, sizeof run.description, description);
-    r = record_command(&run, argc, argv, err);
-    if (r < 0) {
+    run.command = calloc((size_t)argc + 1, sizeof *run.command);
+    run.n_command = run.command ? (uint32_t)argc + 1 : 0;
+    if (!run.command || !record_command(run.command, argc, argv)) {
         run_result_done(&run);
-        return r;
+        return err_set(err, ENOMEM, "memory for the command line");
     }
     *ret_run = run;
     return 0;

@@ -140,7 +140,7 @@ static void runner_agent(struct runner *r, const struct resource *resource)
     struct err err = {0};
     int ret;
 
-    if (staged->broken[0])
+    if (!staged || staged->broken[0])
         return;
     ret = runner_agent_start(r, resource, &err);
     if (ret == -ECANCELED)
@@ -171,6 +171,8 @@ static int runner_path(struct runner *r, const struct scenario *scenario,
 {
     struct staged *from = runner_staged(r, scenario->from), *to = runner_staged(r, scenario->to);
 
+    if (!from || !to)
+        return err_say(err, "%s and %s were not made", scenario->from, scenario->to);
     runner_end_info(from, r->options->ipv6, scenario->floating, &result->from);
     runner_end_info(to, r->options->ipv6, scenario->floating, &result->to);
     for (unsigned i = 0; i < SCENARIO_RESOURCES; i++)
