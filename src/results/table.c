@@ -146,7 +146,7 @@ static void table_head(const struct table *t, const json_t *document)
         doc_clean(kernel, sizeof kernel, doc_text(node, "kernel"));
         doc_clean(cpu, sizeof cpu, doc_text(node, "cpu"));
         doc_clean(cc, sizeof cc, doc_text(node, "congestion_control"));
-        snprintf(text, sizeof text, "kernel %s, %llu CPUs%s%s%s, congestion control %s",
+        snprintf(text, sizeof text, "kernel %s, %llu CPUs%s%s%s, default congestion control %s",
                  *kernel ? kernel : "-", (unsigned long long)doc_count(node, "cpus"),
                  *cpu ? " (" : "", cpu, *cpu ? ")" : "", *cc ? cc : "-");
         table_wrap(t, "", text);
