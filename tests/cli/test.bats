@@ -27,6 +27,7 @@ failed() {
 }
 
 @test "this machine with itself, every kind at once" {
+    skip_unless_root # echo is not everybody's
     run --separate-stderr vnperf test local local --tcp --udp --icmp --rr --udp-rr -b 10M -t 0.2 --json -
     [ "$status" -eq 0 ] || {
         echo "${stderr:-}"
@@ -35,6 +36,13 @@ failed() {
     [ "$(json '[.scenarios[].measurements[].kind] | unique | join(" ")')" = "icmp_echo rr tcp_stream udp_stream" ]
     [ "$(json .summary.passed)" = 1 ]
     [ "$(json '.cleanup.left | length')" = 0 ]
+}
+
+@test "this machine with itself as an ordinary user, every kind but echo" {
+    run --separate-stderr as_user vnperf test local local --tcp --udp --rr --udp-rr -b 10M -t 0.2 --json -
+    [ "$status" -eq 0 ]
+    [ "$(json '[.scenarios[].measurements[].kind] | unique | join(" ")')" = "rr tcp_stream udp_stream" ]
+    [ "$(json .summary.passed)" = 1 ]
 }
 
 @test "64 flows" {
@@ -81,6 +89,7 @@ failed() {
 }
 
 @test "a time of 0.8 s is measured for 800 ms" {
+    skip_unless_root
     run --separate-stderr vnperf test local local --icmp -t 0.8 --icmp-gap 100ms --no-save --json -
     [ "$status" -eq 0 ]
     [ "$(json '.scenarios[0].measurements[0].sent')" = 8 ]
@@ -95,7 +104,7 @@ failed() {
     failed 3 "the agent at exec:false has ended" vnperf test local exec:false
     failed 3 "the agent at exec:cat has ended" vnperf test local exec:cat
     failed 3 "the agent at exec:nosuchprogram has ended" vnperf test local exec:nosuchprogram
-    [[ "${stderr:-}" = *"nosuchprogram: not found"* ]]
+    [[ "${stderr:-}" = *"nosuchprogram: "* ]]
     # Without an end, too.
     failed 3 "waiting for the agent at exec:yes #: nonsense to say hello" vnperf test local 'exec:yes #: nonsense'
 }
