@@ -8,16 +8,6 @@ load path
 # Of 1500 bytes 40 are IPv6 and 32 TCP with timestamps; UDP has 48 of both.
 MSS=1428
 
-setup_file() {
-    is_root || return 0
-    path_up
-}
-
-teardown_file() {
-    is_root || return 0
-    path_down
-}
-
 setup() {
     skip_unless_netns
     skip_unless_command ip nft tc jq

@@ -3,7 +3,7 @@
 #
 #     a: $A   a0 10.77.1.1, fd77:1::1   |   m: $M   m0 … m1   |   b: $B   b0 10.77.2.1, fd77:2::1
 #
-# path_up, path_down          in setup_file and teardown_file; names are unique to the file
+# setup_file, teardown_file   are here: a file that loads this has the path, under names of its own
 # shape NS DEV RATE QUEUE_MS [BUCKET_MS]
 #                             tbf on DEV's egress; RATE in Mbit/s of whole Ethernet frames
 # unshape NS DEV
@@ -17,6 +17,16 @@
 # same VALUE TRUTH
 # holds EXPRESSION            of numbers, as awk reads it
 # payload_bps MBIT PAYLOAD HEADERS   what is left of a shaped rate: HEADERS as IP sees them, 14 bytes of Ethernet are added
+
+setup_file() {
+    is_root || return 0
+    path_up
+}
+
+teardown_file() {
+    is_root || return 0
+    path_down
+}
 
 path_up() {
     export A=vt$$a M=vt$$m B=vt$$b

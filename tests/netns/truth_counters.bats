@@ -5,16 +5,6 @@ bats_require_minimum_version 1.5.0
 load ../helper
 load path
 
-setup_file() {
-    is_root || return 0
-    path_up
-}
-
-teardown_file() {
-    is_root || return 0
-    path_down
-}
-
 setup() {
     skip_unless_root
     skip_unless_command ip tc nft jq

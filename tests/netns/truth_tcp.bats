@@ -9,16 +9,6 @@ load path
 MSS=1448
 TCP_HEADERS=52
 
-setup_file() {
-    is_root || return 0
-    path_up
-}
-
-teardown_file() {
-    is_root || return 0
-    path_down
-}
-
 setup() {
     skip_unless_root
     skip_unless_command ip tc jq

@@ -11,16 +11,6 @@ UDP_HEADERS=28
 # Warm-up and tail go by uncounted; 2 is a datagram of the window.
 MEASURED='meta l4proto udp @th,256,16 2'
 
-setup_file() {
-    is_root || return 0
-    path_up
-}
-
-teardown_file() {
-    is_root || return 0
-    path_down
-}
-
 setup() {
     skip_unless_root
     skip_unless_command ip tc nft jq
