@@ -116,7 +116,7 @@ static void test_every_request_is_answered(void **state)
     };
     const struct flow_trial trial = {.number = 1,
                                      .warmup_ns = 5 * CLOCK_MS,
-                                     .duration_ns = 40 * CLOCK_MS,
+                                     .duration_ns = 200 * CLOCK_MS,
                                      .tail_ns = 5 * CLOCK_MS};
 
     (void)state;
@@ -129,7 +129,7 @@ static void test_every_request_is_answered(void **state)
         if (echo_run(&e, &trial) < 0)
             fail_msg("%s", e.err.text);
         assert_true(e.has[FLOW_SENT] && !e.has[FLOW_RECEIVED]);
-        assert_true(got(&e, METRIC_sent) > 0);
+        assert_true(got(&e, METRIC_sent) > 3);
         assert_int_equal(got(&e, METRIC_received), got(&e, METRIC_sent));
         assert_int_equal(
             got(&e, METRIC_lost) + got(&e, METRIC_duplicated) + got(&e, METRIC_reordered), 0);
