@@ -87,7 +87,7 @@ struct endpoint_ops {
 };
 
 extern const struct endpoint_ops endpoint_tcp, endpoint_udp, endpoint_icmp, endpoint_tcp_rr,
-    endpoint_udp_rr;
+    endpoint_udp_rr, endpoint_tcp_crr, endpoint_stamp, endpoint_multicast;
 
 /* Wait for events on fd, for stop_fd, at most until deadline. 0, -ECANCELED, -ETIMEDOUT. */
 int engine_wait(const struct engine *engine, int fd, short events, uint64_t deadline_ns);
@@ -161,6 +161,12 @@ int socket_receive_buffer(int fd, int bytes);
 int socket_send_buffer(int fd, int bytes);
 /* Datagrams the kernel dropped at this socket so far (SK_MEMINFO_DROPS), or -errno. */
 int64_t socket_drops(int fd);
+/*
+ * What the spec asks of every socket, before it is bound or connected: DSCP, window, MSS and no-delay of TCP, and for a
+ * client its own address or interface. What was not granted is seen in the result (send_buffer_bytes …), except an
+ * address that cannot be bound: -EADDRNOTAVAIL …, -ENODEV, -EPERM with a sentence.
+ */
+int socket_prepare(int fd, const struct flow_spec *spec, struct err *err);
 /* How long a blocking call may wait on it before it gives -EAGAIN; 0 for ever. */
 int socket_timeouts(int fd, unsigned ms);
 /* A congestion control for a TCP socket; "" leaves the default. The sentence of a failure lists what there is. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 static const struct endpoint_ops *const engine_protocols[FLOW_KIND_COUNT] = {
     [FLOW_TCP_STREAM] = &endpoint_tcp, [FLOW_UDP_STREAM] = &endpoint_udp,
@@ -98,6 +99,8 @@ int engine_open(const struct flow_spec *spec, int stop_fd, struct engine **ret_e
     r = flow_spec_check(spec, err);
     if (r < 0)
         return r;
+    if (!engine_protocols[spec->kind])
+        return err_set(err, EPROTONOSUPPORT, "%s", flow_kind_name[spec->kind]);
     r = engine_new(spec, stop_fd, &engine);
     if (r < 0)
         return err_set(err, r, "preparing %s", flow_kind_name[spec->kind]);
@@ -106,6 +109,28 @@ int engine_open(const struct flow_spec *spec, int stop_fd, struct engine **ret_e
         engine_close(engine);
         return err_wrap(err, r, "opening %s", flow_kind_name[spec->kind]);
     }
+    *ret_engine = engine;
+    return 0;
+}
+
+int engine_adopt(const struct flow_spec *spec, const int *fds, int stop_fd,
+                 struct engine **ret_engine, struct err *err)
+{
+    uint32_t n_flows = spec->direction == FLOW_BOTH ? 2 * spec->n_flows : spec->n_flows;
+    struct engine *engine = NULL;
+    int r = flow_spec_check(spec, err);
+
+    if (r == 0 && spec->kind != FLOW_TCP_STREAM)
+        r = err_set(err, EINVAL, "%s cannot take connections over", flow_kind_name[spec->kind]);
+    if (r == 0 && (r = engine_new(spec, stop_fd, &engine)) < 0)
+        err_set(err, r, "preparing %s", flow_kind_name[spec->kind]);
+    if (r < 0) {
+        for (uint32_t i = 0; i < n_flows; i++)
+            close(fds[i]);
+        return r;
+    }
+    for (uint32_t i = 0; i < n_flows; i++)
+        engine->flows[i].fd = fds[i];
     *ret_engine = engine;
     return 0;
 }

@@ -26,6 +26,15 @@ struct engine;
 int engine_open(const struct flow_spec *spec, int stop_fd, struct engine **ret_engine,
                 struct err *err);
 
+/*
+ * A side over connections that are there already and owe each other no token (interop/: other tools' streams): flow k
+ * takes fds[k], forward ones first. TCP streams only.
+ *
+ * owns    the sockets from the call on, also when it fails
+ */
+int engine_adopt(const struct flow_spec *spec, const int *fds, int stop_fd,
+                 struct engine **ret_engine, struct err *err);
+
 /* Server: take the client's flows until all have proved the token, at most spec->connect_ns. Client: returns 0. */
 int engine_accept(struct engine *engine, struct err *err);
 

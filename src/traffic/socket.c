@@ -67,6 +67,55 @@ int socket_set_cc(int fd, const char *cc, struct err *err)
     return err_set(err, code, "congestion control '%s' (this machine offers: %s)", cc, list);
 }
 
+/* A client's own address, or the interface that its packets leave by. */
+static int socket_bind_own(int fd, const struct flow_spec *spec, struct err *err)
+{
+    union socket_address address;
+    socklen_t len;
+
+    if (!spec->bind[0] || spec->role != FLOW_CLIENT)
+        return 0;
+    if (text_address(spec->bind, NULL) < 0) {
+        if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, spec->bind,
+                       (socklen_t)strlen(spec->bind)) < 0)
+            return err_set(err, errno, "binding to interface %s", spec->bind);
+        return 0;
+    }
+    if (socket_address(spec->bind, 0, &address, &len, err) < 0 ||
+        bind(fd, &address.any, len) < 0)
+        return err_set(err, errno, "binding to %s", spec->bind);
+    return 0;
+}
+
+/* The field of IPv4 and that of IPv6: a socket of IPv6 may carry both. */
+static void socket_set_dscp(int fd, uint32_t dscp)
+{
+    int tos = (int)dscp << 2, domain = AF_INET;
+
+    if (dscp == 0)
+        return;
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain});
+    setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof tos);
+    if (domain == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof tos);
+}
+
+int socket_prepare(int fd, const struct flow_spec *spec, struct err *err)
+{
+    int mss = (int)spec->mss_bytes, on = 1;
+
+    socket_set_dscp(fd, spec->dscp);
+    if (spec->window_bytes) {
+        socket_receive_buffer(fd, (int)spec->window_bytes);
+        socket_send_buffer(fd, (int)spec->window_bytes);
+    }
+    if (mss && setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof mss) < 0)
+        return err_set(err, errno, "an MSS of %d", mss);
+    if (spec->nodelay)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return socket_bind_own(fd, spec, err);
+}
+
 /* One port: a socket that nobody shares, or -errno. */
 static int socket_bind_one(const struct flow_spec *spec, int type, uint16_t port, int *ret_fd,
                            struct err *err)
@@ -85,6 +134,9 @@ static int socket_bind_one(const struct flow_spec *spec, int type, uint16_t port
         return err_set(err, errno, "opening a socket");
     if (address.any.sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off); /* "::" takes IPv4 too */
+    r = socket_prepare(fd, spec, err);
+    if (r < 0)
+        return r;
     /* For streams this only jumps over TIME_WAIT, as a port that somebody listens on stays refused. For datagrams it
        would share the port. */
     if (type == SOCK_STREAM) {

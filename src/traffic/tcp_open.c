@@ -65,7 +65,9 @@ static int tcp_start_connect(struct engine *engine, struct flow *flow, struct tc
     flow->fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (flow->fd < 0)
         return err_set(err, errno, "opening a socket");
-    r = socket_set_cc(flow->fd, spec->cc, err);
+    r = socket_prepare(flow->fd, spec, err);
+    if (r == 0)
+        r = socket_set_cc(flow->fd, spec->cc, err);
     if (r < 0)
         return r;
     o->begin_ns = clock_mono_ns();

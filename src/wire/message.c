@@ -52,6 +52,18 @@ void message_put_spec(struct line_out *out, const struct flow_spec *spec)
     line_put(out, "cc", spec->cc);
     line_put_u64(out, "gap_ns", spec->gap_ns);
     line_put_u64(out, "connect_ns", spec->connect_ns);
+    line_put(out, "peer", flow_peer_name[spec->peer]);
+    line_put(out, "io", flow_io_name[spec->io]);
+    line_put_u64(out, "pin", spec->pin);
+    line_put_u64(out, "mss_bytes", spec->mss_bytes);
+    line_put_u64(out, "window_bytes", spec->window_bytes);
+    line_put_u64(out, "dscp", spec->dscp);
+    line_put_u64(out, "gso", spec->gso);
+    line_put_u64(out, "ttl", spec->ttl);
+    line_put_u64(out, "nodelay", spec->nodelay);
+    line_put_u64(out, "imix", spec->imix);
+    line_put_u64(out, "spin", spec->spin);
+    line_put(out, "bind", spec->bind);
     line_put(out, "token", hex);
 }
 
@@ -68,6 +80,67 @@ static int message_token(const struct line *line, struct flow_spec *spec, struct
 
         spec->token[i] = (uint8_t)strtoul(byte, NULL, 16);
     }
+    return 0;
+}
+
+/* The index of a name in a table of names. */
+static int message_name(const struct line *line, const char *key, const char *const *names,
+                        int n_names, int *ret, struct err *err)
+{
+    const char *v = line_get(line, key);
+
+    if (!v)
+        return err_say(err, "%s lacks %s=", line->verb, key);
+    for (int i = 0; i < n_names; i++)
+        if (strcmp(v, names[i]) == 0) {
+            *ret = i;
+            return 0;
+        }
+    return err_say(err, "%s: %s=%s is unknown", line->verb, key, v);
+}
+
+/* A number that fits into 32 bits. */
+static int message_u32(const struct line *line, const char *key, uint32_t max, uint32_t *ret,
+                       struct err *err)
+{
+    uint64_t v = 0;
+    int r = message_number(line, key, max, &v, err);
+
+    if (r == 0)
+        *ret = (uint32_t)v;
+    return r;
+}
+
+static int message_flag(const struct line *line, const char *key, bool *ret, struct err *err)
+{
+    uint32_t v = 0;
+    int r = message_u32(line, key, 1, &v, err);
+
+    if (r == 0)
+        *ret = v;
+    return r;
+}
+
+/* What was said of how the traffic is to be made. */
+static int message_get_options(const struct line *line, struct flow_spec *spec, struct err *err)
+{
+    int peer = 0, io = 0, r;
+
+    if ((r = message_name(line, "peer", flow_peer_name, FLOW_PEER_COUNT, &peer, err)) < 0 ||
+        (r = message_name(line, "io", flow_io_name, FLOW_IO_COUNT, &io, err)) < 0 ||
+        (r = message_u32(line, "pin", UINT16_MAX, &spec->pin, err)) < 0 ||
+        (r = message_u32(line, "mss_bytes", UINT16_MAX, &spec->mss_bytes, err)) < 0 ||
+        (r = message_u32(line, "window_bytes", FLOW_MAX_WINDOW, &spec->window_bytes, err)) < 0 ||
+        (r = message_u32(line, "dscp", 63, &spec->dscp, err)) < 0 ||
+        (r = message_u32(line, "gso", FLOW_MAX_GSO, &spec->gso, err)) < 0 ||
+        (r = message_u32(line, "ttl", 255, &spec->ttl, err)) < 0 ||
+        (r = message_flag(line, "nodelay", &spec->nodelay, err)) < 0 ||
+        (r = message_flag(line, "imix", &spec->imix, err)) < 0 ||
+        (r = message_flag(line, "spin", &spec->spin, err)) < 0 ||
+        (r = message_word(line, "bind", spec->bind, sizeof spec->bind, err)) < 0)
+        return r;
+    spec->peer = (enum flow_peer)peer;
+    spec->io = (enum flow_io)io;
     return 0;
 }
 
@@ -97,6 +170,7 @@ int message_get_spec(const struct line *line, struct flow_spec *ret_spec, struct
         (r = message_number(line, "connect_ns", UINT64_MAX, &spec.connect_ns, err)) < 0 ||
         (r = message_word(line, "address", spec.address, sizeof spec.address, err)) < 0 ||
         (r = message_word(line, "cc", spec.cc, sizeof spec.cc, err)) < 0 ||
+        (r = message_get_options(line, &spec, err)) < 0 ||
         (r = message_token(line, &spec, err)) < 0)
         return r;
     spec.direction = (enum flow_direction)direction;
