@@ -39,8 +39,6 @@ struct session {
     atomic_bool ended; /* set under lock: no trial will be taken any more */
 };
 
-static const char *const session_part_name[FLOW_PART_COUNT] = {"sent", "received"};
-
 static void session_interval(void *arg, enum flow_part part, uint32_t index,
                              const struct flow_interval *interval)
 {
@@ -49,7 +47,7 @@ static void session_interval(void *arg, enum flow_part part, uint32_t index,
     struct line_out out;
 
     line_begin(&out, buf, sizeof buf, s->trial_id, "interval");
-    line_put(&out, "part", session_part_name[part]);
+    line_put(&out, "part", flow_part_name[part]);
     line_put_u64(&out, "index", index);
     message_put_interval(&out, interval);
     channel_send(s->channel, &out, NULL, 0, NULL);
@@ -68,7 +66,7 @@ static int session_send_result(struct session *s, enum flow_part part,
     if (r < 0)
         return r;
     line_begin(&out, buf, sizeof buf, s->trial_id, "result");
-    line_put(&out, "part", session_part_name[part]);
+    line_put(&out, "part", flow_part_name[part]);
     message_put_result(&out, result);
     return channel_send(s->channel, &out, blob, n_blob, err);
 }

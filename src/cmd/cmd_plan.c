@@ -49,8 +49,8 @@ static void plan_ask(const struct measure_ask *ask)
 {
     char size[TEXT_SHORT], rate[TEXT_SHORT], time[TEXT_SHORT];
 
-    printf("            %-10s %s, %u flow%s, %s%s%s\n", flow_kind_name[ask->kind],
-           text_show_size(ask->payload_bytes, size), ask->n_flows, ask->n_flows == 1 ? "" : "s",
+    printf("            %-10s %s, %u flow%s, %s%s%s\n", flow_kind_name[ask->spec.kind],
+           text_show_size(ask->spec.payload_bytes, size), ask->spec.n_flows, ask->spec.n_flows == 1 ? "" : "s",
            text_show_time((double)ask->duration_ns, time),
            ask->search     ? ", highest rate searched"
            : ask->rate_bps ? ", "

@@ -59,7 +59,7 @@ static void run_on_interval(void *arg, const struct measure_ask *ask, uint32_t i
     char text[TEXT_SHORT];
 
     (void)index;
-    if (ask->kind == FLOW_TCP_STREAM || ask->kind == FLOW_UDP_STREAM)
+    if (!flow_kind_asks(ask->spec.kind))
         text_show_rate(bps, text);
     else
         snprintf(text, sizeof text, "%.0f/s", per_s);

@@ -247,3 +247,51 @@ int options_nice(const char *text, int32_t *ret_nice, struct err *err)
         *ret_nice = minus ? -(int32_t)n : (int32_t)n;
     return r;
 }
+
+int options_cpu(const char *text, uint32_t *ret_client, uint32_t *ret_server, struct err *err)
+{
+    const char *comma = strchr(text, ',');
+    char first[16];
+    uint64_t a = 0, b = 0;
+
+    if (strcmp(text, "same") == 0 || strcmp(text, "spread") == 0) {
+        *ret_client = 1;
+        *ret_server = text[1] == 'a' ? 1 : 2;
+        return 0;
+    }
+    if (!comma || (size_t)(comma - text) >= sizeof first)
+        return err_say(err, "'%.20s' is neither same, spread nor two CPUs N,M", text);
+    snprintf(first, sizeof first, "%.*s", (int)(comma - text), text);
+    if (text_count(first, 0, UINT16_MAX - 1, &a, NULL) < 0 ||
+        text_count(comma + 1, 0, UINT16_MAX - 1, &b, NULL) < 0)
+        return err_say(err, "'%.20s' is neither same, spread nor two CPUs N,M", text);
+    *ret_client = (uint32_t)a + 1;
+    *ret_server = (uint32_t)b + 1;
+    return 0;
+}
+
+int options_shares(const char *text, double *ret_shares, unsigned max, struct err *err)
+{
+    unsigned n = 0;
+
+    for (const char *p = text;; p++) {
+        size_t len = strcspn(p, ",");
+        char one[32];
+        int r;
+
+        if (len >= sizeof one)
+            return err_say(err, "'%.40s' is no list of shares", text);
+        snprintf(one, sizeof one, "%.*s", (int)len, p);
+        if (n == max)
+            return err_say(err, "more than %u shares", max);
+        r = text_share(one, &ret_shares[n], err);
+        if (r < 0)
+            return r;
+        if (n > 0 && ret_shares[n] <= ret_shares[n - 1])
+            return err_say(err, "'%.40s' does not rise: smallest first", text);
+        n++;
+        p += len;
+        if (!*p)
+            return (int)n;
+    }
+}

@@ -75,5 +75,14 @@ void options_usage(const struct command *command, FILE *out);
 /* "-20" … "19". */
 int options_nice(const char *text, int32_t *ret_nice, struct err *err);
 
+/*
+ * "same", "spread" or "N,M" to the pins of client and server, as in struct flow_spec: the first CPU of each, from 1. The
+ * machine's own first two CPUs stand for same and spread.
+ */
+int options_cpu(const char *text, uint32_t *ret_client, uint32_t *ret_server, struct err *err);
+
+/* "0,0.1%,3%" to shares, from the smallest up; how many, or -EINVAL. */
+int options_shares(const char *text, double *ret_shares, unsigned max, struct err *err);
+
 /* "5001" (just that one) or "5001-5031". */
 int options_port(const char *text, uint16_t *ret_first, uint16_t *ret_last, struct err *err);

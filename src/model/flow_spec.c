@@ -5,12 +5,20 @@
 #include <errno.h>
 #include <string.h>
 
-const char *const flow_kind_name[FLOW_KIND_COUNT] = {"tcp_stream", "udp_stream", "icmp_echo",
-                                                     "tcp_rr", "udp_rr", "tcp_crr",
-                                                     "stamp", "multicast"};
+const char *const flow_kind_name[FLOW_KIND_COUNT] = {
+    "tcp_stream", "udp_stream", "icmp_echo", "tcp_rr", "udp_rr", "tcp_crr", "stamp", "multicast"};
 const char *const flow_io_name[FLOW_IO_COUNT] = {"app", "lean"};
 const char *const flow_peer_name[FLOW_PEER_COUNT] = {"agent", "iperf3", "iperf2", "stamp"};
 const uint16_t flow_imix[FLOW_IMIX_ROUND] = {32, 548, 32, 32, 548, 32, 1472, 32, 548, 32, 548, 32};
+
+uint32_t flow_imix_largest(void)
+{
+    uint32_t largest = 0;
+
+    for (int i = 0; i < FLOW_IMIX_ROUND; i++)
+        largest = flow_imix[i] > largest ? flow_imix[i] : largest;
+    return largest;
+}
 
 double flow_spec_mean_payload(const struct flow_spec *spec)
 {
@@ -27,6 +35,11 @@ int flow_kind_find(const char *name)
         if (strcmp(flow_kind_name[k], name) == 0)
             return k;
     return -ENOENT;
+}
+
+bool flow_kind_asks(enum flow_kind kind)
+{
+    return kind != FLOW_TCP_STREAM && kind != FLOW_UDP_STREAM && kind != FLOW_MULTICAST;
 }
 
 static const struct {
@@ -46,8 +59,8 @@ static const struct {
 /* Options that only some kinds have, and their bounds. */
 static int flow_spec_check_options(const struct flow_spec *spec, const char *name, struct err *err)
 {
-    bool tcp = spec->kind == FLOW_TCP_STREAM || spec->kind == FLOW_TCP_RR ||
-               spec->kind == FLOW_TCP_CRR;
+    bool tcp =
+        spec->kind == FLOW_TCP_STREAM || spec->kind == FLOW_TCP_RR || spec->kind == FLOW_TCP_CRR;
     bool stream = spec->kind == FLOW_TCP_STREAM || spec->kind == FLOW_UDP_STREAM;
     bool udp = spec->kind == FLOW_UDP_STREAM || spec->kind == FLOW_MULTICAST;
 

@@ -31,6 +31,8 @@ enum flow_kind {
 extern const char *const flow_kind_name[FLOW_KIND_COUNT];
 /* The kind of that name; -ENOENT. */
 int flow_kind_find(const char *name);
+/* One side asks and counts answers: its sent part is the whole result. Else payload streams from a sender to a receiver. */
+bool flow_kind_asks(enum flow_kind kind);
 
 enum flow_role {
     FLOW_CLIENT,
@@ -42,7 +44,7 @@ enum flow_direction { FLOW_FORWARD = 1, FLOW_REVERSE = 2, FLOW_BOTH = 3 };
 
 /* How a TCP stream's payload gets in and out of the kernel. */
 enum flow_io {
-    FLOW_IO_APP,  /* written and read as an application does: both ends copy */
+    FLOW_IO_APP, /* written and read as an application does: both ends copy */
     FLOW_IO_LEAN, /* sent from pages that are there, dropped in the receiver's kernel: the path alone */
     FLOW_IO_COUNT
 };
@@ -69,7 +71,7 @@ enum {
     FLOW_MAX_RR = 1 << 20,     /* largest TCP request or response */
     FLOW_MAX_INTERVALS = 36000,
     FLOW_MAX_WINDOW = 1 << 30,
-    FLOW_MAX_GSO = 128, /* datagrams of one send call as one, UDP_MAX_SEGMENTS */
+    FLOW_MAX_GSO = 128,    /* datagrams of one send call as one, UDP_MAX_SEGMENTS */
     FLOW_STAMP_BYTES = 44, /* smallest STAMP packet */
     FLOW_CC_SIZE = 16,
     FLOW_ADDRESS_SIZE = 64,
@@ -93,16 +95,17 @@ struct flow_spec {
     uint64_t gap_ns;
     uint64_t connect_ns; /* how long opening and token exchange may take */
     enum flow_peer peer;
-    enum flow_io io;         /* TCP stream */
-    uint32_t pin;            /* flow k's thread on the (pin - 1 + k)-th CPU that is allowed; 0 the scheduler's choice */
-    uint32_t mss_bytes;      /* TCP_MAXSEG; 0 the path's */
-    uint32_t window_bytes;   /* SO_SNDBUF and SO_RCVBUF; 0 TCP: autotuned, UDP: the largest allowed */
-    uint32_t dscp;           /* 0 … 63, of every packet of this side */
-    uint32_t gso;            /* UDP stream: datagrams of one send call as one; 1 each by itself */
-    uint32_t ttl;            /* multicast: hops; 0 is 1 */
-    bool nodelay;            /* TCP stream: TCP_NODELAY; RR and CRR have it always */
-    bool imix;               /* UDP stream: flow_imix instead of payload_bytes, which is its largest */
-    bool spin;               /* RR, CRR, STAMP: wait for bytes by asking again and again, not asleep */
+    enum flow_io io; /* TCP stream */
+    uint32_t
+        pin; /* flow k's thread on the (pin - 1 + k)-th CPU that is allowed; 0 the scheduler's choice */
+    uint32_t mss_bytes;    /* TCP_MAXSEG; 0 the path's */
+    uint32_t window_bytes; /* SO_SNDBUF and SO_RCVBUF; 0 TCP: autotuned, UDP: the largest allowed */
+    uint32_t dscp;         /* 0 … 63, of every packet of this side */
+    uint32_t gso;          /* UDP stream: datagrams of one send call as one; 1 each by itself */
+    uint32_t ttl;          /* multicast: hops; 0 is 1 */
+    bool nodelay;          /* TCP stream: TCP_NODELAY; RR and CRR have it always */
+    bool imix; /* UDP stream: flow_imix instead of payload_bytes, which is its largest */
+    bool spin; /* RR, CRR, STAMP: wait for bytes by asking again and again, not asleep */
     char bind[FLOW_ADDRESS_SIZE]; /* client: own address, or an interface's name; "" any */
     uint8_t token[FLOW_TOKEN_BYTES];
 };
@@ -125,6 +128,7 @@ struct flow_trial {
  */
 enum { FLOW_IMIX_ROUND = 12 };
 extern const uint16_t flow_imix[FLOW_IMIX_ROUND];
+uint32_t flow_imix_largest(void);
 /* Bytes of a payload, of a mix the mean. */
 double flow_spec_mean_payload(const struct flow_spec *spec);
 

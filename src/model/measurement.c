@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+const char *const load_name[LOAD_COUNT] = {"", "idle", "forward", "reverse", "both"};
 const char *const limit_name[LIMIT_COUNT_] = {"unknown", "sender", "receiver", "path",
                                               "requested_rate"};
 const char *const scenario_status_name[SCENARIO_STATUS_COUNT] = {"passed", "failed", "skipped"};

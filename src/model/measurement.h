@@ -34,17 +34,47 @@ struct probe {
     char verdict[12]; /* "under", "over", "spoiled", "sender" */
 };
 
-struct search {
+/* What a search says of one target. */
+struct search_target {
     double loss_target;
+    uint64_t rate_bps; /* asked of the trial that confirmed it */
+    double received_bps; /* the answer */
+    double loss_share, loss_low_share, loss_high_share;
+    uint64_t duration_ns; /* of that trial */
+    bool confirmed;
+};
+
+enum { SEARCH_MAX_TARGETS = 4 };
+
+struct search {
+    double loss_target; /* the first target, which the measurement is about */
+    struct search_target target[SEARCH_MAX_TARGETS];
+    uint32_t n_targets;
     uint64_t duration_ns; /* the whole search, confirming trial included */
     struct probe *probes; /* owned */
     uint32_t n_probes;
     bool confirmed; /* the last, full trial kept the target */
 };
 
+/* What else loads the path while a latency is measured; also of the stream that loads it. */
+enum load { LOAD_NONE, LOAD_IDLE, LOAD_FORWARD, LOAD_REVERSE, LOAD_BOTH, LOAD_COUNT };
+/* "", "idle", "forward", "reverse", "both". LOAD_NONE: the measurement is not about latency under load. */
+extern const char *const load_name[LOAD_COUNT];
+
 struct measurement {
     enum flow_kind kind;
+    enum flow_peer peer;
+    enum flow_io io;
     bool reverse; /* payload went from server to client */
+    bool spin;    /* both ends waited spinning */
+    bool pinned;  /* threads stayed on CPUs that were chosen for them */
+    bool imix;    /* payload_bytes is the largest of the mix */
+    uint64_t gap_ns; /* requests left on a schedule; 0 when the last one was answered */
+    enum load load;
+    uint32_t repetition; /* 1 …; 0 it was measured once */
+    bool outlier;        /* far from the other repetitions; it counts all the same */
+    char to[48];         /* multicast: which receiver; else "" */
+    char tool[16];       /* "" ours, else the program that measured */
     uint32_t payload_bytes;
     uint32_t n_flows;
     uint64_t warmup_ns;

@@ -31,6 +31,16 @@ struct flow_result {
 };
 
 void flow_result_done(struct flow_result *result);
+/* A copy of its own; -ENOMEM, then ret_copy is empty. */
+int flow_result_copy(const struct flow_result *result, struct flow_result *ret_copy);
 
 /* Parts of a session's result: what this side sent, what it received. RR and echo clients have a sent part only. */
-enum flow_part { FLOW_SENT, FLOW_RECEIVED, FLOW_PART_COUNT };
+enum flow_part {
+    FLOW_SENT,
+    FLOW_RECEIVED,
+    FLOW_FAR_SENT,     /* of a foreign peer (spec.peer): what it says that it sent, reverse */
+    FLOW_FAR_RECEIVED, /* … and received, forward */
+    FLOW_PART_COUNT
+};
+/* "sent", "received", "far_sent", "far_received". */
+extern const char *const flow_part_name[FLOW_PART_COUNT];

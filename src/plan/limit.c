@@ -198,13 +198,16 @@ void limit_judge(struct measurement *m)
         limit_tcp(m);
         break;
     case FLOW_UDP_STREAM:
+    case FLOW_MULTICAST:
         limit_udp(m);
         break;
     case FLOW_ICMP_ECHO:
+    case FLOW_STAMP:
         limit_echo(m);
         break;
     case FLOW_TCP_RR:
     case FLOW_UDP_RR:
+    case FLOW_TCP_CRR:
         limit_rr(m);
         break;
     case FLOW_KIND_COUNT:

@@ -2,6 +2,7 @@
 #include "plan/measure.h"
 #include "base/clock.h"
 #include "base/stat.h"
+#include "base/text.h"
 #include "plan/limit.h"
 #include "plan/search_run.h"
 #include "plan/session_pair.h"
@@ -14,14 +15,9 @@
 
 uint64_t measure_warmup(enum flow_kind kind, uint64_t duration_ns)
 {
-    uint64_t most = kind == FLOW_TCP_STREAM || kind == FLOW_UDP_STREAM ? CLOCK_S : CLOCK_S / 20;
+    uint64_t most = flow_kind_asks(kind) ? CLOCK_S / 20 : CLOCK_S;
 
     return duration_ns / 5 < most ? duration_ns / 5 : most;
-}
-
-static bool measure_asks(enum flow_kind kind)
-{
-    return kind == FLOW_ICMP_ECHO || kind == FLOW_TCP_RR || kind == FLOW_UDP_RR;
 }
 
 /* Metrics of the whole: each from the side that knows. */
@@ -29,13 +25,16 @@ static void measure_headline_stream(struct measurement *m)
 {
     const struct metric_set *s = &m->sender.metrics, *r = &m->receiver.metrics;
     static const enum metric from_receiver[] = {
-        METRIC_window_ns, METRIC_throughput_bps, METRIC_received_pps,
-        METRIC_reordered, METRIC_duplicated,     METRIC_longest_loss,
-        METRIC_jitter_ns, METRIC_delay_slope,    METRIC_delay_growth_ns};
+        METRIC_window_ns,   METRIC_throughput_bps, METRIC_received_pps, METRIC_reordered,
+        METRIC_duplicated,  METRIC_longest_loss,   METRIC_loss_bursts,  METRIC_jitter_ns,
+        METRIC_delay_slope, METRIC_delay_growth_ns};
     static const enum metric from_sender[] = {
-        METRIC_requested_bps, METRIC_offered_bps,    METRIC_offered_pps, METRIC_retransmits,
-        METRIC_cwnd_bytes,    METRIC_cwnd_max_bytes, METRIC_mss_bytes,   METRIC_pmtu_bytes,
-        METRIC_connect_ns,    METRIC_late,           METRIC_latest_ns,   METRIC_skipped};
+        METRIC_requested_bps, METRIC_offered_bps,         METRIC_offered_pps,
+        METRIC_retransmits,   METRIC_cwnd_bytes,          METRIC_cwnd_max_bytes,
+        METRIC_mss_bytes,     METRIC_pmtu_bytes,          METRIC_connect_ns,
+        METRIC_late,          METRIC_latest_ns,           METRIC_skipped,
+        METRIC_segments,      METRIC_requested_mss_bytes, METRIC_requested_window_bytes,
+        METRIC_dscp};
 
     for (size_t i = 0; i < sizeof from_receiver / sizeof *from_receiver; i++)
         if (r->has[from_receiver[i]])
@@ -91,6 +90,18 @@ static void measure_headline_asks(struct measurement *m)
                                               METRIC_late,
                                               METRIC_latest_ns,
                                               METRIC_skipped,
+                                              METRIC_missed,
+                                              METRIC_forward_min_ns,
+                                              METRIC_forward_p50_ns,
+                                              METRIC_forward_p99_ns,
+                                              METRIC_forward_max_ns,
+                                              METRIC_backward_min_ns,
+                                              METRIC_backward_p50_ns,
+                                              METRIC_backward_p99_ns,
+                                              METRIC_backward_max_ns,
+                                              METRIC_clock_error_ns,
+                                              METRIC_reflector_ns,
+                                              METRIC_dscp,
                                               METRIC_mss_bytes,
                                               METRIC_pmtu_bytes};
 
@@ -109,32 +120,70 @@ static void measure_placement(struct measurement *m)
                  metric_get(s, METRIC_cpu) == metric_get(r, METRIC_cpu) ? "same" : "different");
 }
 
-/* Move one direction's parts into a measurement. */
-static void measure_fill(struct measurement *m, const struct measure_path *path,
-                         const struct measure_ask *ask, bool reverse, uint16_t port,
-                         struct trial_results *t)
+/* Where the parts of one direction are: of a foreign peer the client tells what it said. */
+static void measure_parts(struct trial_results *t, const struct session_pair *pair, bool reverse,
+                          unsigned server, struct flow_result **ret_sender,
+                          struct flow_result **ret_receiver)
 {
-    struct flow_result *sender = reverse ? &t->server[FLOW_SENT] : &t->client[FLOW_SENT];
-    struct flow_result *receiver = reverse ? &t->client[FLOW_RECEIVED] : &t->server[FLOW_RECEIVED];
+    bool foreign = pair->n_servers == 0;
 
-    m->kind = ask->kind;
+    if (reverse) {
+        *ret_sender = foreign ? &t->client[FLOW_FAR_SENT] : &t->server[server][FLOW_SENT];
+        *ret_receiver = &t->client[FLOW_RECEIVED];
+    } else {
+        *ret_sender = &t->client[FLOW_SENT];
+        *ret_receiver = foreign ? &t->client[FLOW_FAR_RECEIVED] : &t->server[server][FLOW_RECEIVED];
+    }
+}
+
+static void measure_describe(struct measurement *m, const struct session_pair *pair, bool reverse)
+{
+    const struct measure_ask *ask = pair->ask;
+
+    m->kind = ask->spec.kind;
+    m->peer = ask->spec.peer;
+    m->io = ask->spec.io;
     m->reverse = reverse;
-    m->payload_bytes = ask->payload_bytes;
-    m->n_flows = ask->n_flows;
+    m->spin = ask->spec.spin;
+    m->pinned = ask->spec.pin;
+    m->imix = ask->spec.imix;
+    m->gap_ns = ask->spec.gap_ns;
+    m->payload_bytes = ask->spec.payload_bytes;
+    m->n_flows = ask->spec.n_flows;
     m->warmup_ns = ask->warmup_ns;
-    m->port = port;
-    m->sender = *sender;
+    m->port = pair->n_servers ? pair->port : ask->spec.peer ? ask->spec.port : 0;
+    m->load = ask->load;
+}
+
+/* Move one direction's parts into a measurement. The sender's part of a group is every receiver's, and is copied. */
+static int measure_fill(struct measurement *m, const struct session_pair *pair, bool reverse,
+                        unsigned server, struct trial_results *t)
+{
+    struct flow_result *sender, *receiver;
+    int r = 0;
+
+    measure_parts(t, pair, reverse, server, &sender, &receiver);
+    measure_describe(m, pair, reverse);
     m->receiver = *receiver;
-    *sender = *receiver = (struct flow_result){0};
-    if (measure_asks(ask->kind)) {
+    *receiver = (struct flow_result){0};
+    if (server + 1 < pair->n_servers) {
+        r = flow_result_copy(sender, &m->sender);
+    } else {
+        m->sender = *sender;
+        *sender = (struct flow_result){0};
+    }
+    if (pair->n_servers > 1)
+        text_copy(m->to, sizeof m->to, pair->server[server]->name);
+    if (flow_kind_asks(m->kind)) {
         measure_headline_asks(m);
-        if (path->same_machine && ask->kind != FLOW_ICMP_ECHO)
+        if (pair->path->same_machine && pair->n_servers)
             measure_placement(m);
     } else {
         measure_headline_stream(m);
-        if (ask->kind == FLOW_UDP_STREAM)
+        if (m->kind != FLOW_TCP_STREAM && m->peer == FLOW_PEER_AGENT)
             measure_headline_loss(m);
     }
+    return r;
 }
 
 /* A trial that "worked" and brought nothing has failed. */
@@ -144,7 +193,7 @@ static int measure_check(const struct measurement *m, struct err *err)
 
     if (m->kind == FLOW_ICMP_ECHO)
         nothing = metric_get(&m->headline, METRIC_received) == 0;
-    else if (measure_asks(m->kind))
+    else if (flow_kind_asks(m->kind))
         nothing = metric_get(&m->headline, METRIC_transactions) == 0;
     else
         nothing = metric_get(&m->receiver.metrics, METRIC_bytes) == 0;
@@ -159,55 +208,60 @@ static int measure_check(const struct measurement *m, struct err *err)
     return -ENODATA;
 }
 
-static int measure_both(const struct measure_path *path, const struct measure_ask *ask,
-                        const struct measure_watch *watch, struct measurement ret[2],
-                        unsigned *ret_n, struct err *err)
+/* Judge what was found; r is how the trial went. */
+static int measure_judge(struct measurement *m, const struct measure_path *path, int r,
+                         struct err *err)
 {
-    struct trial_results t = {0};
-    struct session_pair pair;
-    unsigned n = 0;
-    int r;
-
-    ret[0] = ret[1] = (struct measurement){0};
-    r = session_pair_open(&pair, path, ask, watch, err);
-    if (r == 0)
-        r = ask->search ? search_run(&pair, &ret[0], &t, err)
-                        : session_pair_measure(&pair, ask->rate_bps, ask->duration_ns, &t, err);
-    session_pair_close(&pair);
-    if (ask->direction & FLOW_FORWARD)
-        measure_fill(&ret[n++], path, ask, false, pair.port, &t);
-    if (ask->direction & FLOW_REVERSE)
-        measure_fill(&ret[n++], path, ask, true, pair.port, &t);
-    trial_results_done(&t);
-    for (unsigned i = 0; i < n && r == 0; i++) {
-        limit_judge(&ret[i]);
-        warning_judge(&ret[i], strchr(path->address, ':'));
-        r = measure_check(&ret[i], err);
+    if (r == 0) {
+        limit_judge(m);
+        warning_judge(m, strchr(path->address, ':'));
+        r = measure_check(m, err);
     }
     if (r < 0 && err)
-        for (unsigned i = 0; i < n; i++)
-            snprintf(ret[i].error, sizeof ret[i].error, "%.*s", (int)sizeof ret[i].error - 1,
-                     err->text);
-    *ret_n = n;
+        snprintf(m->error, sizeof m->error, "%.*s", (int)sizeof m->error - 1, err->text);
+    return r;
+}
+
+int measure_add(const struct session_pair *pair, struct trial_results *t,
+                const struct measurement *searched, int r, struct scenario_result *scenario,
+                struct err *err)
+{
+    const enum flow_direction direction = pair->ask->spec.direction;
+    unsigned n_servers = pair->n_servers ? pair->n_servers : 1;
+
+    for (int reverse = 0; reverse < 2; reverse++) {
+        if (!(direction & (reverse ? FLOW_REVERSE : FLOW_FORWARD)))
+            continue;
+        for (unsigned server = 0; server < n_servers; server++) {
+            struct measurement *m = scenario_result_add(scenario);
+            int filled;
+
+            if (!m)
+                return err_set(err, ENOMEM, "memory for a measurement");
+            if (searched)
+                *m = *searched;
+            filled = measure_fill(m, pair, reverse, server, t);
+            if (filled < 0)
+                return err_set(err, filled, "memory for a measurement");
+            r = measure_judge(m, pair->path, r, err);
+        }
+    }
     return r;
 }
 
 int measure(const struct measure_path *path, const struct measure_ask *ask,
             const struct measure_watch *watch, struct scenario_result *scenario, struct err *err)
 {
-    struct measurement found[2];
-    unsigned n = 0;
-    int r = measure_both(path, ask, watch, found, &n, err);
+    struct measurement searched = {0};
+    struct trial_results t = {0};
+    struct session_pair pair;
+    int r = session_pair_open(&pair, path, ask, watch, err);
 
-    for (unsigned i = 0; i < n; i++) {
-        struct measurement *room = scenario_result_add(scenario);
-
-        if (room) {
-            *room = found[i];
-        } else {
-            measurement_done(&found[i]);
-            r = r < 0 ? r : err_set(err, ENOMEM, "memory for a measurement");
-        }
-    }
+    if (r == 0)
+        r = ask->search ? search_run(&pair, &searched, &t, err)
+                        : session_pair_measure(&pair, ask->rate_bps, ask->duration_ns, &t, err);
+    session_pair_close(&pair);
+    r = measure_add(&pair, &t, ask->search ? &searched : NULL, r, scenario, err);
+    trial_results_done(&t);
     return r;
 }

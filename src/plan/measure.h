@@ -9,28 +9,31 @@
  *
  * errors  of peer.h; -ENODATA nothing arrived; a measurement that failed half way is returned too, its error set
  */
+enum { MEASURE_MAX_RECEIVERS = 8, MEASURE_MAX_TARGETS = 4 };
+
 struct measure_path {
     struct peer_set *set;
-    struct peer *client;             /* opens the connections */
-    struct peer *server;             /* NULL for ICMP: the far end's kernel answers */
+    struct peer *client; /* opens the connections */
+    struct peer *server; /* NULL: no agent of ours is there (ICMP's kernel, an iperf3 server …) */
+    struct peer *more[MEASURE_MAX_RECEIVERS - 1]; /* multicast: receivers besides server */
+    uint32_t n_more;
     char address[FLOW_ADDRESS_SIZE]; /* of the server, as the client reaches it */
     bool same_machine;               /* both ends share their CPUs */
 };
 
 struct measure_ask {
-    enum flow_kind kind;
-    enum flow_direction direction;
-    uint32_t payload_bytes;
-    uint32_t n_flows;
-    uint64_t rate_bps; /* payload; 0 as fast as it goes */
+    /* role, address and token are filled in; port and port_last are the server's, or of a foreign one its port */
+    struct flow_spec spec;
+    uint32_t pin_server; /* spec.pin is the client's */
+    uint64_t rate_bps;   /* payload; 0 as fast as it goes */
     uint64_t duration_ns;
     uint64_t warmup_ns;
     uint64_t interval_ns;
-    uint64_t gap_ns; /* ICMP */
-    uint16_t port, port_last;
-    char cc[FLOW_CC_SIZE];
-    bool search; /* UDP: the highest rate at loss_target; rate_bps is not used */
-    double loss_target;
+    bool
+        search; /* UDP: the highest rate at each of the targets, the first one's in full; rate_bps is not used */
+    double loss_target[MEASURE_MAX_TARGETS];
+    uint32_t n_loss_targets;
+    enum load load; /* the session runs together with others, see measure_under_load() */
 };
 
 /* Called with each interval of the receiving (or asking) side. */
@@ -40,7 +43,10 @@ struct measure_watch {
     void *arg;
 };
 
-/* Adds one measurement to the scenario, or two with FLOW_BOTH, the reverse direction behind; also when it failed. */
+/*
+ * Adds one measurement to the scenario, or two with FLOW_BOTH, the reverse direction behind, or one a receiver with
+ * multicast; also when it failed.
+ */
 int measure(const struct measure_path *path, const struct measure_ask *ask,
             const struct measure_watch *watch, struct scenario_result *scenario, struct err *err);
 

@@ -141,7 +141,7 @@ static int pair_address(const struct pair_options *options, const struct peer *f
 static bool pair_needs_server(const struct pair_options *options)
 {
     for (unsigned i = 0; i < options->n_asks; i++)
-        if (options->asks[i].kind != FLOW_ICMP_ECHO)
+        if (options->asks[i].spec.kind != FLOW_ICMP_ECHO)
             return true;
     return false;
 }
@@ -161,7 +161,7 @@ static int pair_measure(const struct pair_options *options, struct measure_path 
     for (unsigned i = 0; i < options->n_asks && r == 0; i++) {
         struct measure_path mine = *path;
 
-        if (options->asks[i].kind == FLOW_ICMP_ECHO)
+        if (options->asks[i].spec.kind == FLOW_ICMP_ECHO)
             mine.server = NULL;
         r = measure(&mine, &options->asks[i], watch, result, err);
     }
@@ -218,8 +218,8 @@ static struct scenario_result *pair_scenario(const struct pair_options *options,
     text_copy(result->from.name, sizeof result->from.name, options->from_text);
     text_copy(result->to.name, sizeof result->to.name, options->to_text);
     text_copy(result->protocol, sizeof result->protocol,
-              options->asks[0].kind == FLOW_ICMP_ECHO ? "icmp"
-              : options->asks[0].kind == FLOW_UDP_STREAM || options->asks[0].kind == FLOW_UDP_RR
+              options->asks[0].spec.kind == FLOW_ICMP_ECHO ? "icmp"
+              : options->asks[0].spec.kind == FLOW_UDP_STREAM || options->asks[0].spec.kind == FLOW_UDP_RR
                   ? "udp"
                   : "tcp");
     run->scenarios = result;

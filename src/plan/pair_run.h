@@ -14,6 +14,7 @@ struct pair_options {
     struct endpoint_text from, to;
     const char *from_text, *to_text; /* lent: as the user wrote them */
     char address[FLOW_ADDRESS_SIZE]; /* of TO, as FROM reaches it; "" found out */
+    char group[FLOW_ADDRESS_SIZE];   /* of multicast */
     bool ipv6;
     char agent[256];
     int32_t nice; /* of the agents; 0 as they are */

@@ -53,9 +53,13 @@ static void peer_answer_error(struct call *call, const struct line *line)
 static void peer_answer_result(struct call *call, const struct message *message)
 {
     const char *name = line_get(&message->line, "part");
-    enum flow_part part = name && strcmp(name, "received") == 0 ? FLOW_RECEIVED : FLOW_SENT;
+    int part = 0, r;
     struct err err = {0};
-    int r;
+
+    while (part < FLOW_PART_COUNT && (!name || strcmp(name, flow_part_name[part]) != 0))
+        part++;
+    if (part == FLOW_PART_COUNT)
+        return; /* a newer agent may know more */
 
     flow_result_done(&call->results[part]);
     r = message_get_result(&message->line, message->blob, message->n_blob, &call->results[part],

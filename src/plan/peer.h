@@ -19,7 +19,7 @@
  * units   ns; offset_ns is what to add to our monotonic clock to get the agent's
  * errors  -EPIPE, -ECONNRESET the agent has ended or is silent; -ECANCELED a signal came (interrupt_fd); -ETIMEDOUT
  */
-enum { PEER_MAX = 32, PEER_MAX_CALLS = 8 };
+enum { PEER_MAX = 32, PEER_MAX_CALLS = 16 };
 
 struct peer {
     char name[48];

@@ -16,10 +16,10 @@ enum {
 
 static struct rate_search_seen search_seen(const struct trial_results *t, bool reverse)
 {
-    const struct metric_set *s = reverse ? &t->server[FLOW_SENT].metrics
+    const struct metric_set *s = reverse ? &t->server[0][FLOW_SENT].metrics
                                          : &t->client[FLOW_SENT].metrics,
                             *r = reverse ? &t->client[FLOW_RECEIVED].metrics
-                                         : &t->server[FLOW_RECEIVED].metrics;
+                                         : &t->server[0][FLOW_RECEIVED].metrics;
     struct rate_search_seen seen = {
         .sent = metric_get(s, METRIC_sent),
         .offered_bps = metric_get_real(s, METRIC_offered_bps),
@@ -65,9 +65,9 @@ static int search_probe(struct session_pair *pair, const struct rate_search_step
                                .duration_ns = step->duration_ns,
                                .tail_ns = (uint64_t)SEARCH_TAIL_MS * CLOCK_MS};
     struct trial_results t;
-    int r = session_pair_run(pair, trial, &t, err);
+    int r = session_pair_run(pair, &trial, 1, &t, err);
 
-    *ret = search_seen(&t, pair->ask->direction == FLOW_REVERSE);
+    *ret = search_seen(&t, pair->ask->spec.direction == FLOW_REVERSE);
     trial_results_done(&t);
     return r;
 }
@@ -114,7 +114,7 @@ static int search_confirm(struct session_pair *pair, struct rate_search *s, stru
         enum rate_search_confirmed before = said;
         struct trial_results found = {0};
         int r = session_pair_measure(pair, step.rate_bps, duration_ns, &found, err);
-        struct rate_search_seen seen = search_seen(&found, ask->direction == FLOW_REVERSE);
+        struct rate_search_seen seen = search_seen(&found, ask->spec.direction == FLOW_REVERSE);
 
         if (r == 0) {
             said = rate_search_confirm(s, duration_ns, &seen);
@@ -148,8 +148,8 @@ int search_run(struct session_pair *pair, struct measurement *m, struct trial_re
     int r;
 
     m->searched = true;
-    m->search.loss_target = ask->loss_target;
-    rate_search_init(&s, ask->loss_target, ask->payload_bytes,
+    m->search.loss_target = ask->loss_target[0];
+    rate_search_init(&s, ask->loss_target[0], ask->spec.payload_bytes,
                      SEARCH_BUDGET_MS * (uint64_t)CLOCK_MS);
     r = search_probes(pair, &s, &m->search, err);
     if (r < 0)

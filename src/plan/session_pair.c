@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -34,37 +35,55 @@ static int pair_prepare(struct session_pair *pair, struct peer *peer, const stru
                      clock_mono_ns() + (PAIR_CONNECT_S + PAIR_ANSWER_S) * (uint64_t)CLOCK_S, err);
 }
 
+/* What one side is asked to prepare. */
+static struct flow_spec pair_spec(const struct session_pair *pair, enum flow_role role)
+{
+    const struct measure_ask *ask = pair->ask;
+    struct flow_spec spec = ask->spec;
+    bool v6 = strchr(pair->path->address, ':'), group = spec.kind == FLOW_MULTICAST;
+
+    spec.role = role;
+    spec.connect_ns = (uint64_t)PAIR_CONNECT_S * CLOCK_S;
+    memcpy(spec.token, pair->token, sizeof spec.token);
+    text_copy(spec.address, sizeof spec.address, pair->path->address);
+    if (role == FLOW_CLIENT) {
+        if (pair->n_servers)
+            spec.port = pair->port;
+        spec.port_last = 0;
+        return spec;
+    }
+    spec.pin = ask->pin_server;
+    spec.bind[0] = 0;
+    if (!group)
+        text_copy(spec.address, sizeof spec.address, v6 ? "::" : "0.0.0.0");
+    /* All receivers of a group listen where the first one does. */
+    if (group && pair->port)
+        spec.port = spec.port_last = pair->port;
+    return spec;
+}
+
 int session_pair_open(struct session_pair *pair, const struct measure_path *path,
                       const struct measure_ask *ask, const struct measure_watch *watch,
                       struct err *err)
 {
-    struct flow_spec spec = {.kind = ask->kind,
-                             .direction = ask->direction,
-                             .n_flows = ask->n_flows,
-                             .payload_bytes = ask->payload_bytes,
-                             .gap_ns = ask->gap_ns,
-                             .connect_ns = (uint64_t)PAIR_CONNECT_S * CLOCK_S};
-    bool v6 = strchr(path->address, ':');
-    int r;
+    struct flow_spec spec;
+    int r = 0;
 
     *pair = (struct session_pair){.path = path, .ask = ask, .watch = watch};
-    text_copy(spec.cc, sizeof spec.cc, ask->cc);
-    if (getrandom(spec.token, sizeof spec.token, 0) != sizeof spec.token)
+    if (path->server)
+        pair->server[pair->n_servers++] = path->server;
+    for (uint32_t i = 0; i < path->n_more && ask->spec.kind == FLOW_MULTICAST; i++)
+        pair->server[pair->n_servers++] = path->more[i];
+    if (getrandom(pair->token, sizeof pair->token, 0) != sizeof pair->token)
         return err_set(err, errno, "making a token");
-    if (path->server) {
-        spec.role = FLOW_SERVER;
-        spec.port = ask->port;
-        spec.port_last = ask->port_last;
-        text_copy(spec.address, sizeof spec.address, v6 ? "::" : "0.0.0.0");
-        r = pair_prepare(pair, path->server, &spec, &pair->server_session, err);
-        if (r < 0)
-            return r;
-        pair->port = (uint16_t)pair->server_session.number;
+    for (uint32_t i = 0; i < pair->n_servers && r == 0; i++) {
+        spec = pair_spec(pair, FLOW_SERVER);
+        r = pair_prepare(pair, pair->server[i], &spec, &pair->server_session[i], err);
+        pair->port = (uint16_t)pair->server_session[i].number;
     }
-    spec.role = FLOW_CLIENT;
-    spec.port = pair->port;
-    spec.port_last = 0;
-    text_copy(spec.address, sizeof spec.address, path->address);
+    if (r < 0)
+        return r;
+    spec = pair_spec(pair, FLOW_CLIENT);
     return pair_prepare(pair, path->client, &spec, &pair->client_session, err);
 }
 
@@ -73,7 +92,7 @@ static void pair_interval(void *arg, uint32_t index, bool received,
 {
     const struct session_pair *pair = arg;
     const struct measure_ask *ask = pair->ask;
-    bool asks = ask->kind == FLOW_ICMP_ECHO || ask->kind == FLOW_TCP_RR || ask->kind == FLOW_UDP_RR;
+    bool asks = flow_kind_asks(ask->spec.kind);
     double s = (double)ask->interval_ns / 1e9;
 
     if (asks == !received && s > 0)
@@ -135,12 +154,15 @@ static void pair_take(struct call *call, struct flow_result results[FLOW_PART_CO
 }
 
 /* When an agent has ended, what the other one says of the traffic only follows from that. */
-static int pair_cause(const struct measure_path *path, int r, struct err *err)
+static int pair_cause(const struct session_pair *pairs, unsigned n_pairs, int r, struct err *err)
 {
-    const struct peer *gone = path->client->gone                   ? path->client
-                              : path->server && path->server->gone ? path->server
-                                                                   : NULL;
+    const struct peer *gone = NULL;
 
+    for (unsigned i = 0; i < n_pairs && !gone; i++) {
+        gone = pairs[i].path->client->gone ? pairs[i].path->client : NULL;
+        for (uint32_t k = 0; k < pairs[i].n_servers && !gone; k++)
+            gone = pairs[i].server[k]->gone ? pairs[i].server[k] : NULL;
+    }
     if (!gone || r == -ECANCELED)
         return r;
     err_say(err, "%s", gone->gone_text);
@@ -149,68 +171,143 @@ static int pair_cause(const struct measure_path *path, int r, struct err *err)
     return -EPIPE;
 }
 
-int session_pair_run(struct session_pair *pair, struct flow_trial trial,
-                     struct trial_results *ret_results, struct err *err)
+/* Late enough that all sides have heard of it by then. */
+static uint64_t pair_start_ns(const struct session_pair *pairs, unsigned n_pairs)
 {
-    const struct measure_path *path = pair->path;
-    struct call client = {0}, server = {0},
-                *calls[] = {&client, &pair->client_session, &server, &pair->server_session};
-    uint64_t doubt = path->client->offset_error_ns, now = clock_mono_ns(), end;
+    uint64_t doubt = 0;
+
+    for (unsigned i = 0; i < n_pairs; i++) {
+        if (pairs[i].path->client->offset_error_ns > doubt)
+            doubt = pairs[i].path->client->offset_error_ns;
+        for (uint32_t k = 0; k < pairs[i].n_servers; k++)
+            if (pairs[i].server[k]->offset_error_ns > doubt)
+                doubt = pairs[i].server[k]->offset_error_ns;
+    }
+    return clock_mono_ns() + (uint64_t)PAIR_LEAD_MS * CLOCK_MS + 4 * doubt;
+}
+
+/* The calls of one pair's trial. */
+struct pair_calls {
+    struct call client, server[MEASURE_MAX_RECEIVERS];
+};
+
+static int pair_start_all(struct session_pair *pair, const struct flow_trial *trial,
+                          struct pair_calls *calls, struct err *err)
+{
     int r = 0;
 
-    if (path->server && path->server->offset_error_ns > doubt)
-        doubt = path->server->offset_error_ns;
-    trial.number = ++pair->n_trials;
-    trial.start_ns = now + (uint64_t)PAIR_LEAD_MS * CLOCK_MS + 4 * doubt;
-    end = trial.start_ns + trial.warmup_ns + trial.duration_ns + trial.tail_ns;
-    *ret_results = (struct trial_results){0};
-    if (path->server)
-        r = pair_start(pair, path->server, &pair->server_session, &trial, &server, err);
+    for (uint32_t i = 0; i < pair->n_servers && r == 0; i++)
+        r = pair_start(pair, pair->server[i], &pair->server_session[i], trial, &calls->server[i],
+                       err);
     if (r == 0)
-        r = pair_start(pair, path->client, &pair->client_session, &trial, &client, err);
-    if (r == 0)
-        r = peer_wait(path->set, calls, path->server ? 4 : 2,
-                      end + (uint64_t)PAIR_OVERRUN_S * CLOCK_S, err);
-    if (r < 0) {
-        /* Stopping makes both sides hand over what they have counted. */
-        pair_stop(pair, &pair->client_session);
-        pair_stop(pair, &pair->server_session);
-        r = pair_cause(path, r, err);
-    }
-    pair_take(&client, ret_results->client, ret_results->client_has);
-    pair_take(&server, ret_results->server, ret_results->server_has);
-    call_done(&client);
-    call_done(&server);
+        r = pair_start(pair, pair->path->client, &pair->client_session, trial, &calls->client, err);
     return r;
+}
+
+static void pair_stop_all(struct session_pair *pair)
+{
+    pair_stop(pair, &pair->client_session);
+    for (uint32_t i = 0; i < pair->n_servers; i++)
+        pair_stop(pair, &pair->server_session[i]);
+}
+
+/* Wait for the ends of all trials, and for any session that fails meanwhile. */
+static int pair_wait_all(struct session_pair *pairs, unsigned n_pairs, struct pair_calls *calls,
+                         uint64_t end_ns, struct err *err)
+{
+    struct call *waited[PAIR_MAX_PAIRS * 2 * (1 + MEASURE_MAX_RECEIVERS)];
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < n_pairs; i++) {
+        waited[n++] = &calls[i].client;
+        waited[n++] = &pairs[i].client_session;
+        for (uint32_t k = 0; k < pairs[i].n_servers; k++) {
+            waited[n++] = &calls[i].server[k];
+            waited[n++] = &pairs[i].server_session[k];
+        }
+    }
+    return peer_wait(pairs[0].path->set, waited, n, end_ns + (uint64_t)PAIR_OVERRUN_S * CLOCK_S,
+                     err);
+}
+
+int session_pair_run(struct session_pair *pairs, const struct flow_trial *trials, unsigned n_pairs,
+                     struct trial_results *ret_results, struct err *err)
+{
+    struct pair_calls *calls = calloc(n_pairs, sizeof *calls);
+    uint64_t start = pair_start_ns(pairs, n_pairs), end = 0;
+    int r = 0;
+
+    for (unsigned i = 0; i < n_pairs; i++)
+        ret_results[i] = (struct trial_results){0};
+    if (!calls || n_pairs > PAIR_MAX_PAIRS) {
+        free(calls);
+        return err_set(err, ENOMEM, "memory for a trial");
+    }
+    for (unsigned i = 0; i < n_pairs && r == 0; i++) {
+        struct flow_trial trial = trials[i];
+        uint64_t mine;
+
+        trial.number = ++pairs[i].n_trials;
+        trial.start_ns = start;
+        mine = start + trial.warmup_ns + trial.duration_ns + trial.tail_ns;
+        end = mine > end ? mine : end;
+        r = pair_start_all(&pairs[i], &trial, &calls[i], err);
+    }
+    if (r == 0)
+        r = pair_wait_all(pairs, n_pairs, calls, end, err);
+    if (r < 0) {
+        /* Stopping makes all sides hand over what they have counted. */
+        for (unsigned i = 0; i < n_pairs; i++)
+            pair_stop_all(&pairs[i]);
+        r = pair_cause(pairs, n_pairs, r, err);
+    }
+    for (unsigned i = 0; i < n_pairs; i++) {
+        pair_take(&calls[i].client, ret_results[i].client, ret_results[i].client_has);
+        call_done(&calls[i].client);
+        for (uint32_t k = 0; k < pairs[i].n_servers; k++) {
+            pair_take(&calls[i].server[k], ret_results[i].server[k], ret_results[i].server_has[k]);
+            call_done(&calls[i].server[k]);
+        }
+    }
+    free(calls);
+    return r;
+}
+
+struct flow_trial session_pair_trial(const struct session_pair *pair, uint64_t rate_bps,
+                                     uint64_t duration_ns)
+{
+    const struct measure_ask *ask = pair->ask;
+
+    return (struct flow_trial){
+        .rate_bps = rate_bps,
+        .warmup_ns = ask->warmup_ns < duration_ns ? ask->warmup_ns : duration_ns / 5,
+        .duration_ns = duration_ns,
+        .tail_ns = flow_kind_asks(ask->spec.kind) ? 0 : (uint64_t)PAIR_TAIL_MS * CLOCK_MS,
+        .interval_ns = ask->interval_ns};
 }
 
 int session_pair_measure(struct session_pair *pair, uint64_t rate_bps, uint64_t duration_ns,
                          struct trial_results *ret_results, struct err *err)
 {
-    const struct measure_ask *ask = pair->ask;
-    bool stream = ask->kind == FLOW_TCP_STREAM || ask->kind == FLOW_UDP_STREAM;
-    struct flow_trial trial = {.rate_bps = rate_bps,
-                               .warmup_ns =
-                                   ask->warmup_ns < duration_ns ? ask->warmup_ns : duration_ns / 5,
-                               .duration_ns = duration_ns,
-                               .tail_ns = stream ? (uint64_t)PAIR_TAIL_MS * CLOCK_MS : 0,
-                               .interval_ns = ask->interval_ns};
+    struct flow_trial trial = session_pair_trial(pair, rate_bps, duration_ns);
 
-    return session_pair_run(pair, trial, ret_results, err);
+    return session_pair_run(pair, &trial, 1, ret_results, err);
 }
 
 void session_pair_close(struct session_pair *pair)
 {
-    pair_stop(pair, &pair->client_session);
-    pair_stop(pair, &pair->server_session);
+    pair_stop_all(pair);
     call_done(&pair->client_session);
-    call_done(&pair->server_session);
+    for (uint32_t i = 0; i < pair->n_servers; i++)
+        call_done(&pair->server_session[i]);
+    explicit_bzero(pair->token, sizeof pair->token);
 }
 
 void trial_results_done(struct trial_results *results)
 {
     for (int part = 0; part < FLOW_PART_COUNT; part++) {
         flow_result_done(&results->client[part]);
-        flow_result_done(&results->server[part]);
+        for (int i = 0; i < MEASURE_MAX_RECEIVERS; i++)
+            flow_result_done(&results->server[i][part]);
     }
 }

@@ -88,25 +88,27 @@ static struct measure_ask steps_ask(const struct run_options *o, enum flow_kind 
                                     uint32_t payload_bytes, uint64_t duration_ns)
 {
     struct measure_ask ask = {
-        .kind = kind,
-        .direction = FLOW_FORWARD,
-        .payload_bytes = payload_bytes,
-        .n_flows = kind == FLOW_TCP_STREAM || kind == FLOW_UDP_STREAM ? o->n_flows : 1,
+        .spec = {.kind = kind,
+                 .direction = FLOW_FORWARD,
+                 .payload_bytes = payload_bytes,
+                 .n_flows = kind == FLOW_TCP_STREAM || kind == FLOW_UDP_STREAM ? o->n_flows : 1,
+                 .port = o->port,
+                 .port_last = o->port_last,
+                 .gso = 1},
         .duration_ns = duration_ns,
         .warmup_ns = measure_warmup(kind, duration_ns),
         .interval_ns = duration_ns >= 2ULL * CLOCK_S ? CLOCK_S : duration_ns / 10,
-        .port = o->port,
-        .port_last = o->port_last,
-        .loss_target = o->loss_target};
+        .loss_target = {o->loss_target},
+        .n_loss_targets = 1};
 
     if (kind == FLOW_TCP_STREAM || kind == FLOW_TCP_RR)
-        text_copy(ask.cc, sizeof ask.cc, o->cc);
+        text_copy(ask.spec.cc, sizeof ask.spec.cc, o->cc);
     if (kind == FLOW_TCP_STREAM || kind == FLOW_UDP_STREAM)
         ask.rate_bps = o->bandwidth_bps;
     if (kind == FLOW_UDP_STREAM)
         ask.search = o->bandwidth_bps == 0;
     if (kind == FLOW_ICMP_ECHO)
-        ask.gap_ns = (uint64_t)STEPS_ECHO_GAP_MS * CLOCK_MS;
+        ask.spec.gap_ns = (uint64_t)STEPS_ECHO_GAP_MS * CLOCK_MS;
     return ask;
 }
 

@@ -177,15 +177,18 @@ const char *progress_headline(const struct measurement *m, char ret[PROGRESS_HEA
     switch (m->kind) {
     case FLOW_TCP_STREAM:
     case FLOW_UDP_STREAM:
+    case FLOW_MULTICAST:
         if (m->headline.has[METRIC_throughput_bps])
             text_show_rate(metric_get_real(&m->headline, METRIC_throughput_bps), ret);
         break;
     case FLOW_ICMP_ECHO:
+    case FLOW_STAMP:
         if (m->sender.rtt && m->sender.rtt->count)
             text_show_time((double)hist_percentile(m->sender.rtt, 0.5), ret);
         break;
     case FLOW_TCP_RR:
     case FLOW_UDP_RR:
+    case FLOW_TCP_CRR:
         if (m->headline.has[METRIC_transactions_per_s]) {
             text_show_count(metric_get_real(&m->headline, METRIC_transactions_per_s), text);
             snprintf(ret, PROGRESS_HEADLINE_SIZE, "%s%s", text, strchr(text, ' ') ? "/s" : " /s");

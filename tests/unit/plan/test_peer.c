@@ -242,14 +242,14 @@ static void test_too_many_agents_are_refused(void **state)
 
 static struct measure_ask tcp_ask(uint16_t port)
 {
-    return (struct measure_ask){.kind = FLOW_TCP_STREAM,
-                                .direction = FLOW_FORWARD,
-                                .payload_bytes = 16384,
-                                .n_flows = 1,
+    return (struct measure_ask){.spec = {.kind = FLOW_TCP_STREAM,
+                                         .direction = FLOW_FORWARD,
+                                         .payload_bytes = 16384,
+                                         .n_flows = 1,
+                                         .port = port,
+                                         .port_last = port},
                                 .duration_ns = CLOCK_S / 10,
-                                .interval_ns = CLOCK_S / 50,
-                                .port = port,
-                                .port_last = port};
+                                .interval_ns = CLOCK_S / 50};
 }
 
 /* The client's side fails: the server's session is stopped, so that its port is free again. */
@@ -275,7 +275,7 @@ static void test_failed_open_stops_the_other_side(void **state)
         assert_int_not_equal(pair.port, 0);
         session_pair_close(&pair);
         /* From now on it must be the same port. */
-        ask.port = ask.port_last = pair.port;
+        ask.spec.port = ask.spec.port_last = pair.port;
         for (int i = 0; i < PEER_MAX_CALLS; i++) {
             assert_null(server->calls[i]);
             assert_null(bad->calls[i]);
@@ -308,7 +308,7 @@ static void test_death_in_mid_trial_keeps_what_the_other_counted(void **state)
 
     (void)state;
     assert_int_equal(session_pair_open(&pair, &path, &ask, &watch, &err), 0);
-    r = session_pair_run(&pair, trial, &t, &err);
+    r = session_pair_run(&pair, &trial, 1, &t, &err);
     /* Who speaks first, the pipe of the dead or the client's broken connection, is chance. */
     assert_true(r < 0);
     assert_true(t.client_has[FLOW_SENT]);

@@ -161,35 +161,35 @@ static void test_asks_of_each_protocol(void **state)
 
     (void)state;
     assert_int_equal(steps_asks(&o, &scenario_table[find("1.1")], asks), 2);
-    assert_int_equal(asks[0].kind, FLOW_TCP_STREAM);
-    assert_int_equal(asks[0].payload_bytes, 65536);
+    assert_int_equal(asks[0].spec.kind, FLOW_TCP_STREAM);
+    assert_int_equal(asks[0].spec.payload_bytes, 65536);
     assert_int_equal(asks[0].duration_ns, 5ULL * CLOCK_S);
     assert_int_equal(asks[0].interval_ns, CLOCK_S);
-    assert_string_equal(asks[0].cc, "cubic");
+    assert_string_equal(asks[0].spec.cc, "cubic");
     assert_false(asks[0].search);
-    assert_int_equal(asks[1].kind, FLOW_TCP_RR);
+    assert_int_equal(asks[1].spec.kind, FLOW_TCP_RR);
     assert_int_equal(asks[1].duration_ns, 5ULL * CLOCK_S / 4);
 
     assert_int_equal(steps_asks(&o, &scenario_table[find("1.2")], asks), 4);
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(asks[i].kind, FLOW_UDP_STREAM);
-        assert_int_equal(asks[i].payload_bytes, i == 0 ? 128 : i == 1 ? 1024 : 8192);
+        assert_int_equal(asks[i].spec.kind, FLOW_UDP_STREAM);
+        assert_int_equal(asks[i].spec.payload_bytes, i == 0 ? 128 : i == 1 ? 1024 : 8192);
         assert_true(asks[i].search);
-        assert_true(asks[i].loss_target == 0.001);
+        assert_true(asks[i].loss_target[0] == 0.001);
     }
-    assert_int_equal(asks[3].kind, FLOW_UDP_RR);
-    assert_int_equal(asks[3].n_flows, 1);
+    assert_int_equal(asks[3].spec.kind, FLOW_UDP_RR);
+    assert_int_equal(asks[3].spec.n_flows, 1);
 
     assert_int_equal(steps_asks(&o, &scenario_table[find("1.3")], asks), 1);
-    assert_int_equal(asks[0].kind, FLOW_ICMP_ECHO);
-    assert_int_equal(asks[0].gap_ns, CLOCK_MS);
+    assert_int_equal(asks[0].spec.kind, FLOW_ICMP_ECHO);
+    assert_int_equal(asks[0].spec.gap_ns, CLOCK_MS);
 
     o.bandwidth_bps = 100000000;
     o.n_flows = 4;
     steps_asks(&o, &scenario_table[find("1.2")], asks);
     assert_false(asks[0].search);
     assert_int_equal(asks[0].rate_bps, 100000000);
-    assert_int_equal(asks[0].n_flows, 4);
+    assert_int_equal(asks[0].spec.n_flows, 4);
     assert_int_equal(asks[3].rate_bps, 0);
 
     o.udp.n = RUN_MAX_SIZES;

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/test_flags.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int test_sizes(struct run_sizes *sizes, const char *value, struct err *err)
+{
+    int n = text_sizes(value, sizes->size, RUN_MAX_SIZES, err);
+
+    if (n > 0)
+        sizes->n = (uint32_t)n;
+    return n < 0 ? n : 0;
+}
+
+static int test_set_tcpbuf(void *target, const char *value, struct err *err)
+{
+    return test_sizes(&((struct test_flags *)target)->tcp_sizes, value, err);
+}
+
+static int test_set_udpbuf(void *target, const char *value, struct err *err)
+{
+    return test_sizes(&((struct test_flags *)target)->udp_sizes, value, err);
+}
+
+/* "imix", or sizes of UDP. */
+static int test_set_mix(void *target, const char *value, struct err *err)
+{
+    struct test_flags *f = target;
+
+    f->imix = strcmp(value, "imix") == 0;
+    return f->imix ? 0 : test_sizes(&f->udp_sizes, value, err);
+}
+
+static int test_set_io(void *target, const char *value, struct err *err)
+{
+    struct test_flags *f = target;
+
+    f->lean = strcmp(value, flow_io_name[FLOW_IO_LEAN]) == 0;
+    if (!f->lean && strcmp(value, flow_io_name[FLOW_IO_APP]) != 0)
+        return err_say(err, "'%.20s' is neither app nor lean", value);
+    return 0;
+}
+
+static int test_set_cpu(void *target, const char *value, struct err *err)
+{
+    struct test_flags *f = target;
+
+    return options_cpu(value, &f->pin, &f->pin_server, err);
+}
+
+static int test_set_loss(void *target, const char *value, struct err *err)
+{
+    struct test_flags *f = target;
+    int n = options_shares(value, f->loss_target, MEASURE_MAX_TARGETS, err);
+
+    if (n > 0)
+        f->n_loss_targets = (uint32_t)n;
+    return n < 0 ? n : 0;
+}
+
+static int test_set_gso(void *target, const char *value, struct err *err)
+{
+    struct test_flags *f = target;
+    uint64_t n = 0;
+
+    f->gso = 0;
+    if (strcmp(value, "auto") == 0)
+        return 0;
+    if (text_count(value, 1, FLOW_MAX_GSO, &n, NULL) < 0)
+        return err_say(err, "'%.20s' is neither auto nor 1 to %d", value, FLOW_MAX_GSO);
+    f->gso = (uint32_t)n;
+    return 0;
+}
+
+static int test_set_window(void *target, const char *value, struct err *err)
+{
+    struct test_flags *f = target;
+    uint64_t bytes = 0;
+    int r = text_size(value, &bytes, err);
+
+    if (r == 0 && (bytes < 1024 || bytes > FLOW_MAX_WINDOW))
+        return err_say(err, "'%.20s' is not between 1 KiB and 1 GiB", value);
+    f->window_bytes = (uint32_t)bytes;
+    return r;
+}
+
+static int test_set_gap(void *target, const char *value, struct err *err)
+{
+    struct test_flags *f = target;
+
+    f->gap_set = true;
+    return text_time(value, &f->gap_ns, err);
+}
+
+static int test_set_group(void *target, const char *value, struct err *err)
+{
+    struct test_flags *f = target;
+    int r = text_address(value, err);
+
+    if (r < 0)
+        return r;
+    f->multicast = true;
+    text_copy(f->pair.group, sizeof f->pair.group, value);
+    return 0;
+}
+
+static int test_set_icmp(void *target, const char *value, struct err *err)
+{
+    return test_sizes(&((struct test_flags *)target)->icmp_sizes, value, err);
+}
+
+static int test_set_port(void *target, const char *value, struct err *err)
+{
+    struct test_flags *f = target;
+
+    return options_port(value, &f->port, &f->port_last, err);
+}
+
+static int test_set_nice(void *target, const char *value, struct err *err)
+{
+    return options_nice(value, &((struct test_flags *)target)->pair.nice, err);
+}
+
+static int test_set_address(void *target, const char *value, struct err *err)
+{
+    struct test_flags *f = target;
+    int r = text_address(value, err);
+
+    if (r < 0)
+        return r;
+    text_copy(f->pair.address, sizeof f->pair.address, value);
+    return 0;
+}
+
+enum { TEST_MULTICAST_BPS = 10000000 };
+
+#define AT(member) offsetof(struct test_flags, member)
+#define FLAG(member) OPTION_FLAG, AT(member), 0, 0, 0, NULL, NULL
+#define TEXT(member)                                                                               \
+    OPTION_TEXT, AT(member), sizeof(((struct test_flags *)0)->member), 1, 0, NULL, NULL
+#define MAYBE_EMPTY(member)                                                                        \
+    OPTION_TEXT, AT(member), sizeof(((struct test_flags *)0)->member), 0, 0, NULL, NULL
+#define TIME(member) OPTION_TIME, AT(member), 0, 0, 0, NULL, NULL
+#define CALL(function) OPTION_CALL, 0, 0, 0, 0, function, NULL
+
+const struct option_row test_flags_rows[] = {
+    {"tcp", 0, NULL, "TCP stream (the default)", FLAG(tcp)},
+    {"udp", 'u', NULL, "UDP stream, at --bandwidth or at the highest rate that --loss allows",
+     FLAG(udp)},
+    {"icmp", 0, NULL, "ICMP echo", FLAG(icmp)},
+    {"rr", 0, NULL, "TCP request/response", FLAG(rr)},
+    {"udp-rr", 0, NULL, "UDP request/response", FLAG(udp_rr)},
+    {"crr", 0, NULL, "TCP connect, request, response, close", FLAG(crr)},
+    {"stamp", 0, NULL, "two-way and one-way delay by STAMP packets (RFC 8762)", FLAG(stamp)},
+    {"multicast", 0, NULL, "UDP stream to a group: FROM sends, TO and all after it receive",
+     FLAG(multicast)},
+    {"group", 0, "ADDR", "of --multicast (231.1.1.1; with --ipv6 ff05::231:1)",
+     CALL(test_set_group)},
+    {"time", 't', "SEC", "how long each test takes (5)", TIME(time_ns)},
+    {"quick", 0, NULL, "tests of 1 s", FLAG(quick)},
+    {"warmup", 0, "SEC", "before counting begins (a fifth of the time, at most 1 s)",
+     TIME(warmup_ns)},
+    {"interval", 'i', "SEC", "of the series (1 s; a tenth of short tests)", TIME(interval_ns)},
+    {"flows", 'P', "N", "parallel flows of streams (1)", OPTION_COUNT, AT(n_flows), 0, 1,
+     FLOW_MAX_FLOWS, NULL, NULL},
+    {"reverse", 'R', NULL, "payload goes from TO to FROM", FLAG(reverse)},
+    {"bidir", 0, NULL, "both ways at once", FLAG(bidir)},
+    {"bandwidth", 'b', "RATE", "payload rate, 100M, of each direction", OPTION_RATE,
+     AT(bandwidth_bps), 0, 0, 0, NULL, NULL},
+    {"loss", 0, "LIST", "loss targets of the UDP rate search: 0,0.1%,3% (0.1%)",
+     CALL(test_set_loss)},
+    {"tcpbuf", 0, "LIST", "bytes of a TCP write (65536)", CALL(test_set_tcpbuf)},
+    {"udpbuf", 0, "LIST", "bytes of a UDP datagram's payload (1400)", CALL(test_set_udpbuf)},
+    {"sizes", 0, "LIST", "imix: the simple Internet mix, else as --udpbuf", CALL(test_set_mix)},
+    {"icmp-sizes", 0, "LIST", "bytes of an echo request's payload (56)", CALL(test_set_icmp)},
+    {"icmp-gap", 0, "SEC", "from one echo request to the next (1ms; 0: when the answer is here)",
+     TIME(icmp_gap_ns)},
+    {"gap", 0, "SEC",
+     "requests of RR, CRR and STAMP leave on a schedule, so far apart (0: when the answer is here; "
+     "STAMP 1ms)",
+     CALL(test_set_gap)},
+    {"rr-size", 0, "BYTES", "bytes of a request and of its answer (64)", OPTION_COUNT, AT(rr_bytes),
+     0, 1, 65507, NULL, NULL},
+    {"spin", 0, NULL, "both ends of RR and STAMP wait spinning, not asleep", FLAG(spin)},
+    {"io", 0, "HOW",
+     "TCP streams: app copies as an application does, lean leaves the copies out (app)",
+     OPTION_CALL, 0, 0, 0, 0, test_set_io, "app lean"},
+    {"gso", 0, "N", "UDP datagrams of one send call as one: 1, N, auto (1)", OPTION_CALL, 0, 0, 0,
+     0, test_set_gso, "1 auto"},
+    {"cpu", 0, "HOW", "same: a flow's two ends on one CPU; spread: on two; N,M: FROM's, TO's",
+     OPTION_CALL, 0, 0, 0, 0, test_set_cpu, "same spread"},
+    {"cc", 0, "NAME", "TCP congestion control (the endpoint's own)", TEXT(cc)},
+    {"mss", 'M', "BYTES", "TCP maximum segment size (the path's)", OPTION_COUNT, AT(mss_bytes), 0,
+     88, 32767, NULL, NULL},
+    {"window", 'w', "BYTES", "socket buffers of both ends (TCP autotunes, UDP takes the largest)",
+     CALL(test_set_window)},
+    {"dscp", 0, "N", "DSCP of every packet, 0 to 63", OPTION_COUNT, AT(dscp), 0, 0, 63, NULL, NULL},
+    {"nodelay", 'N', NULL, "TCP_NODELAY on streams", FLAG(nodelay)},
+    {"bind", 'B', "ADDR|IF", "FROM's own address, or the interface it sends by", TEXT(bind)},
+    {"port", 0, "A[-B]", "data ports of TO (5001-5031)", CALL(test_set_port)},
+    {"address", 0, "ADDR", "of TO, as FROM reaches it (found out)", CALL(test_set_address)},
+    {"ipv6", '6', NULL, "use the IPv6 address", FLAG(pair.ipv6)},
+    {"agent", 0, "PATH", "the agent program, as the endpoints know it", TEXT(pair.agent)},
+    {"nice", 0, "N", "priority of the agents, -20 to 19, where it is allowed (as they are)",
+     CALL(test_set_nice)},
+    {"test-description", 0, "TEXT", "kept with the result", MAYBE_EMPTY(description)},
+    {"no-save", 0, NULL, "do not keep the result", FLAG(no_save)},
+    OUTPUT_ROWS,
+    {0},
+};
+
+/* Where the flags are about the flow itself. */
+static struct flow_spec test_spec(const struct test_flags *f, enum flow_kind kind, uint32_t payload)
+{
+    struct flow_spec spec = {.kind = kind,
+                             .direction = FLOW_FORWARD,
+                             .payload_bytes = payload,
+                             .n_flows = 1,
+                             .port = f->port,
+                             .port_last = f->port_last,
+                             .window_bytes = f->window_bytes,
+                             .dscp = f->dscp,
+                             .pin = f->pin,
+                             .gso = 1};
+    bool tcp = kind == FLOW_TCP_STREAM || kind == FLOW_TCP_RR || kind == FLOW_TCP_CRR;
+
+    text_copy(spec.bind, sizeof spec.bind, f->bind);
+    if (!flow_kind_asks(kind) && kind != FLOW_MULTICAST)
+        spec.direction = f->bidir ? FLOW_BOTH : f->reverse ? FLOW_REVERSE : FLOW_FORWARD;
+    if (kind != FLOW_ICMP_ECHO && kind != FLOW_MULTICAST)
+        spec.n_flows = f->n_flows;
+    if (tcp) {
+        text_copy(spec.cc, sizeof spec.cc, f->cc);
+        spec.mss_bytes = f->mss_bytes;
+    }
+    if (kind == FLOW_TCP_STREAM) {
+        spec.io = f->lean ? FLOW_IO_LEAN : FLOW_IO_APP;
+        spec.nodelay = f->nodelay;
+    }
+    if (kind == FLOW_UDP_STREAM) {
+        spec.imix = f->imix;
+        spec.gso = f->imix ? 1 : f->gso;
+    }
+    if (flow_kind_asks(kind)) {
+        spec.gap_ns = kind == FLOW_ICMP_ECHO ? f->icmp_gap_ns : f->gap_ns;
+        if (kind == FLOW_STAMP && !f->gap_set)
+            spec.gap_ns = CLOCK_MS;
+        spec.spin = f->spin && kind != FLOW_ICMP_ECHO;
+    }
+    return spec;
+}
+
+static int test_add(struct test_flags *f, enum flow_kind kind, uint32_t payload, struct err *err)
+{
+    bool stream = !flow_kind_asks(kind);
+    struct measure_ask *ask = &f->pair.asks[f->pair.n_asks];
+    struct flow_spec spec;
+    struct flow_trial trial;
+    int r;
+
+    if (f->pair.n_asks == PAIR_MAX_ASKS)
+        return err_say(err, "more than %d tests at once", PAIR_MAX_ASKS);
+    *ask = (struct measure_ask){
+        .spec = test_spec(f, kind, payload),
+        .pin_server = f->pin_server,
+        .rate_bps = stream ? f->bandwidth_bps : 0,
+        .duration_ns = f->time_ns,
+        .warmup_ns = f->warmup_ns != UINT64_MAX ? f->warmup_ns : measure_warmup(kind, f->time_ns),
+        .interval_ns = f->interval_ns                        ? f->interval_ns
+                       : f->time_ns >= 2 * (uint64_t)CLOCK_S ? CLOCK_S
+                                                             : f->time_ns / 10,
+        .search = kind == FLOW_UDP_STREAM && !f->bandwidth_bps,
+        .n_loss_targets = f->n_loss_targets};
+    memcpy(ask->loss_target, f->loss_target, sizeof ask->loss_target);
+    if (ask->interval_ns > ask->duration_ns)
+        ask->interval_ns = ask->duration_ns;
+    if (ask->search && ask->spec.direction == FLOW_BOTH)
+        return err_say(err, "--udp --bidir needs --bandwidth: a search goes one way at a time");
+    if (kind == FLOW_MULTICAST && !f->bandwidth_bps)
+        ask->rate_bps = TEST_MULTICAST_BPS;
+    spec = ask->spec;
+    spec.connect_ns = CLOCK_S;
+    text_copy(spec.address, sizeof spec.address,
+              kind == FLOW_MULTICAST ? f->pair.group : "127.0.0.1");
+    trial = (struct flow_trial){.duration_ns = ask->duration_ns,
+                                .warmup_ns = ask->warmup_ns,
+                                .interval_ns = ask->interval_ns,
+                                .rate_bps = ask->rate_bps};
+    r = flow_spec_check(&spec, err);
+    if (r == 0)
+        r = flow_trial_check(&spec, &trial, err);
+    if (r == 0)
+        f->pair.n_asks++;
+    return r;
+}
+
+static int test_add_sizes(struct test_flags *f, enum flow_kind kind, const struct run_sizes *sizes,
+                          struct err *err)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; i < sizes->n && r == 0; i++)
+        r = test_add(f, kind, sizes->size[i], err);
+    return r;
+}
+
+static int test_asks(struct test_flags *f, struct err *err)
+{
+    const struct run_sizes mix = {{flow_imix_largest()}, 1};
+    int r = 0;
+
+    if (!f->tcp && !f->udp && !f->icmp && !f->rr && !f->udp_rr && !f->crr && !f->stamp &&
+        !f->multicast)
+        f->tcp = true;
+    if (f->bidir && f->reverse)
+        return err_say(err, "--bidir and --reverse do not go together");
+    if (f->quick)
+        f->time_ns = CLOCK_S;
+    if (f->time_ns < CLOCK_S / 100)
+        return err_say(err, "--time: a test lasts at least 10 ms");
+    if (f->tcp)
+        r = test_add_sizes(f, FLOW_TCP_STREAM, &f->tcp_sizes, err);
+    if (f->udp && r == 0)
+        r = test_add_sizes(f, FLOW_UDP_STREAM, f->imix ? &mix : &f->udp_sizes, err);
+    if (f->icmp && r == 0)
+        r = test_add_sizes(f, FLOW_ICMP_ECHO, &f->icmp_sizes, err);
+    if (f->rr && r == 0)
+        r = test_add(f, FLOW_TCP_RR, f->rr_bytes, err);
+    if (f->udp_rr && r == 0)
+        r = test_add(f, FLOW_UDP_RR, f->rr_bytes, err);
+    if (f->crr && r == 0)
+        r = test_add(f, FLOW_TCP_CRR, f->rr_bytes, err);
+    if (f->stamp && r == 0)
+        r = test_add(f, FLOW_STAMP, FLOW_STAMP_BYTES, err);
+    if (f->multicast && r == 0)
+        r = test_add_sizes(f, FLOW_MULTICAST, &f->udp_sizes, err);
+    return r;
+}
+
+int test_flags_parse(const struct command *command, int argc, char **argv,
+                     struct test_flags *ret_flags)
+{
+    struct test_flags *f = ret_flags;
+    struct err err = {0};
+    char **args;
+    int n_args, code;
+
+    *f = (struct test_flags){.output = {.colour = "auto"},
+                             .time_ns = 5 * (uint64_t)CLOCK_S,
+                             .warmup_ns = UINT64_MAX,
+                             .icmp_gap_ns = CLOCK_MS,
+                             .loss_target = {0.001},
+                             .n_loss_targets = 1,
+                             .n_flows = 1,
+                             .gso = 1,
+                             .rr_bytes = 64,
+                             .port = FLOW_PORT,
+                             .port_last = FLOW_PORT_LAST,
+                             .tcp_sizes = {{65536}, 1},
+                             .udp_sizes = {{1400}, 1},
+                             .icmp_sizes = {{56}, 1}};
+    code = options_parse(command, argc, argv, f, &args, &n_args);
+    if (code != OPTIONS_GO_ON)
+        return code;
+    f->pair.from_text = args[0];
+    f->pair.to_text = args[1];
+    if (text_endpoint(args[0], &f->pair.from, &err) < 0 ||
+        text_endpoint(args[1], &f->pair.to, &err) < 0 || test_asks(f, &err) < 0) {
+        log_say(LOG_ERROR, "test: %s", err.text);
+        return EXIT_USAGE;
+    }
+    return OPTIONS_GO_ON;
+}
