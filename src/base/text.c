@@ -222,6 +222,48 @@ const char *text_show_count(double n, char buf[TEXT_SHORT])
     return text_show(n, 1000, units, 5, "", buf);
 }
 
+static const struct {
+    const char *prefix;
+    enum endpoint_kind kind;
+    uint16_t port;
+} text_servers[] = {
+    {"iperf3://", ENDPOINT_IPERF3, 5201},
+    {"iperf2://", ENDPOINT_IPERF2, 5001},
+    {"stamp://", ENDPOINT_STAMP, 862},
+};
+
+/* HOST, HOST:PORT, [ADDRESS]:PORT, or a bare IPv6 address. */
+static int text_host_port(const char *text, const char *rest, struct endpoint_text *e,
+                          struct err *err)
+{
+    const char *host = rest, *end = rest + strlen(rest), *port = NULL;
+    uint64_t n = 0;
+
+    if (*rest == '[') {
+        host = rest + 1;
+        end = strchr(host, ']');
+        if (!end || (end[1] && end[1] != ':'))
+            return err_say(err, "endpoint '%s': '[' without ']'", text);
+        port = end[1] ? end + 2 : NULL;
+    } else if (strchr(rest, ':') && strchr(rest, ':') == strrchr(rest, ':')) {
+        end = strchr(rest, ':');
+        port = end + 1;
+    }
+    if (end == host)
+        return err_say(err, "endpoint '%s' names no host", text);
+    if ((size_t)(end - host) >= sizeof e->arg)
+        return err_say(err, "endpoint '%.40s…': the host's name is too long", text);
+    if (port && text_count(port, 1, UINT16_MAX, &n, NULL) < 0)
+        return err_say(err, "endpoint '%s': '%s' is no port", text, port);
+    memcpy(e->arg, host, (size_t)(end - host));
+    e->arg[end - host] = 0;
+    if (strpbrk(e->arg, "/ \t@?"))
+        return err_say(err, "endpoint '%s': '%s' is no host", text, e->arg);
+    if (port)
+        e->port = (uint16_t)n;
+    return 0;
+}
+
 int text_endpoint(const char *text, struct endpoint_text *ret_endpoint, struct err *err)
 {
     struct endpoint_text e = {.kind = ENDPOINT_LOCAL};
@@ -230,6 +272,19 @@ int text_endpoint(const char *text, struct endpoint_text *ret_endpoint, struct e
     if (strcmp(text, "local") == 0) {
         *ret_endpoint = e;
         return 0;
+    }
+    for (size_t i = 0; i < sizeof text_servers / sizeof *text_servers; i++) {
+        size_t n = strlen(text_servers[i].prefix);
+        int r;
+
+        if (strncmp(text, text_servers[i].prefix, n) != 0)
+            continue;
+        e.kind = text_servers[i].kind;
+        e.port = text_servers[i].port;
+        r = text_host_port(text, text + n, &e, err);
+        if (r == 0)
+            *ret_endpoint = e;
+        return r;
     }
     if (strncmp(text, "netns:", 6) == 0) {
         e.kind = ENDPOINT_NETNS;
@@ -240,7 +295,10 @@ int text_endpoint(const char *text, struct endpoint_text *ret_endpoint, struct e
         e.kind = ENDPOINT_EXEC;
         arg = text + 5;
     } else {
-        return err_say(err, "endpoint '%s' is none of local, netns:NAME, exec:COMMAND", text);
+        return err_say(err,
+                       "endpoint '%s' is none of local, netns:NAME, exec:COMMAND, iperf3://HOST, "
+                       "iperf2://HOST, stamp://HOST",
+                       text);
     }
     if (!*arg)
         return err_say(err, "endpoint '%s' names nothing after its colon", text);

@@ -35,14 +35,26 @@ const char *text_show_size(uint64_t bytes, char buf[TEXT_SHORT]);
 const char *text_show_count(double n, char buf[TEXT_SHORT]);
 
 /* Where a test may start or end, as the command line names it. */
-enum endpoint_kind { ENDPOINT_LOCAL, ENDPOINT_NETNS, ENDPOINT_EXEC };
+enum endpoint_kind {
+    ENDPOINT_LOCAL,
+    ENDPOINT_NETNS,
+    ENDPOINT_EXEC,
+    /* Servers of other programs: a test can only go there. */
+    ENDPOINT_IPERF3,
+    ENDPOINT_IPERF2,
+    ENDPOINT_STAMP,
+};
 
 struct endpoint_text {
     enum endpoint_kind kind;
-    char arg[256]; /* namespace name, or command */
+    char arg[256]; /* namespace name, command, or the server's host: a name or an address */
+    uint16_t port; /* of a server, its program's default when none is named; else 0 */
 };
 
-/* "local", "netns:NAME", "exec:COMMAND". */
+/*
+ * "local", "netns:NAME", "exec:COMMAND", "iperf3://HOST[:PORT]", "iperf2://HOST[:PORT]", "stamp://HOST[:PORT]"; an IPv6
+ * address with a port stands in brackets.
+ */
 int text_endpoint(const char *text, struct endpoint_text *ret_endpoint, struct err *err);
 
 /* An IPv4 or IPv6 literal; returns AF_INET or AF_INET6. */

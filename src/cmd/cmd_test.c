@@ -143,7 +143,8 @@ static int test_run(const struct command *command, int argc, char **argv)
 const struct command cmd_test = {
     .name = "test",
     .summary = "measure one pair of endpoints",
-    .args = "FROM TO   (each: local, netns:NAME, exec:COMMAND)",
+    .args = "FROM TO   (each: local, netns:NAME, exec:COMMAND; TO also iperf3://HOST, "
+            "iperf2://HOST, stamp://HOST)",
     .examples = "  vnperf test local local --rr\n"
                 "  vnperf test netns:a netns:b --udp --udpbuf 64,1400\n"
                 "  vnperf test netns:a 'exec:ip netns exec b' --tcp --flows 4 --bidir\n",

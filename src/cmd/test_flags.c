@@ -213,6 +213,15 @@ const struct option_row test_flags_rows[] = {
     {0},
 };
 
+/* Who answers at an endpoint. */
+static enum flow_peer test_peer(enum endpoint_kind kind)
+{
+    return kind == ENDPOINT_IPERF3   ? FLOW_PEER_IPERF3
+           : kind == ENDPOINT_IPERF2 ? FLOW_PEER_IPERF2
+           : kind == ENDPOINT_STAMP  ? FLOW_PEER_STAMP
+                                     : FLOW_PEER_AGENT;
+}
+
 /* Where the flags are about the flow itself. */
 static struct flow_spec test_spec(const struct test_flags *f, enum flow_kind kind, uint32_t payload)
 {
@@ -229,6 +238,11 @@ static struct flow_spec test_spec(const struct test_flags *f, enum flow_kind kin
     bool tcp = kind == FLOW_TCP_STREAM || kind == FLOW_TCP_RR || kind == FLOW_TCP_CRR;
 
     text_copy(spec.bind, sizeof spec.bind, f->bind);
+    if (f->pair.to.port) {
+        spec.peer = test_peer(f->pair.to.kind);
+        spec.port = f->pair.to.port;
+        spec.port_last = 0;
+    }
     if (!flow_kind_asks(kind) && kind != FLOW_MULTICAST)
         spec.direction = f->bidir ? FLOW_BOTH : f->reverse ? FLOW_REVERSE : FLOW_FORWARD;
     if (kind != FLOW_ICMP_ECHO && kind != FLOW_MULTICAST)
@@ -273,7 +287,7 @@ static int test_add(struct test_flags *f, enum flow_kind kind, uint32_t payload,
         .interval_ns = f->interval_ns                        ? f->interval_ns
                        : f->time_ns >= 2 * (uint64_t)CLOCK_S ? CLOCK_S
                                                              : f->time_ns / 10,
-        .search = kind == FLOW_UDP_STREAM && !f->bandwidth_bps,
+        .search = kind == FLOW_UDP_STREAM && !f->bandwidth_bps && !f->pair.to.port,
         .n_loss_targets = f->n_loss_targets};
     memcpy(ask->loss_target, f->loss_target, sizeof ask->loss_target);
     if (ask->interval_ns > ask->duration_ns)
@@ -313,6 +327,10 @@ static int test_asks(struct test_flags *f, struct err *err)
     const struct run_sizes mix = {{flow_imix_largest()}, 1};
     int r = 0;
 
+    if (f->pair.from.port)
+        return err_say(err, "'%s' can only be where a test goes to", f->pair.from_text);
+    if (f->pair.to.kind == ENDPOINT_STAMP)
+        f->stamp = true;
     if (!f->tcp && !f->udp && !f->icmp && !f->rr && !f->udp_rr && !f->crr && !f->stamp &&
         !f->multicast)
         f->tcp = true;

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,12 @@ static int pair_spawn(const struct endpoint_text *endpoint, const struct pair_op
         return spawn_netns(endpoint->arg, program.argv, ret, err);
     case ENDPOINT_EXEC:
         return spawn_command(endpoint->arg, program.argv, ret, err);
+    case ENDPOINT_IPERF3:
+    case ENDPOINT_IPERF2:
+    case ENDPOINT_STAMP:
+        break;
     }
-    return -EINVAL;
+    return err_set(err, EINVAL, "no agent runs there");
 }
 
 static int pair_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
@@ -117,6 +122,34 @@ static bool pair_pick(const char *from_list, const char *to_list, int family, ch
     return best;
 }
 
+/* Another program's server: no agent of ours is there. */
+static bool pair_is_foreign(const struct endpoint_text *endpoint)
+{
+    return endpoint->kind == ENDPOINT_IPERF3 || endpoint->kind == ENDPOINT_IPERF2 ||
+           endpoint->kind == ENDPOINT_STAMP;
+}
+
+/* The first address of a host's name. */
+static int pair_resolve(const struct pair_options *options, char *ret, size_t size, struct err *err)
+{
+    const struct addrinfo hints = {.ai_family = options->ipv6 ? AF_INET6 : AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    int r = getaddrinfo(options->to.arg, NULL, &hints, &list);
+
+    if (r != 0) {
+        err_say(err, "host '%s': %s", options->to.arg, gai_strerror(r));
+        return -EHOSTUNREACH;
+    }
+    r = getnameinfo(list->ai_addr, list->ai_addrlen, ret, (socklen_t)size, NULL, 0, NI_NUMERICHOST);
+    freeaddrinfo(list);
+    if (r != 0 || strchr(ret, '%')) {
+        err_say(err, "host '%s': its address is not one that can be used here", options->to.arg);
+        return -EHOSTUNREACH;
+    }
+    return 0;
+}
+
 static int pair_address(const struct pair_options *options, const struct peer *from,
                         const struct peer *to, char *ret, size_t size, struct err *err)
 {
@@ -127,6 +160,8 @@ static int pair_address(const struct pair_options *options, const struct peer *f
         text_copy(ret, size, options->address);
         return 0;
     }
+    if (pair_is_foreign(&options->to))
+        return pair_resolve(options, ret, size, err);
     if (options->from.kind == ENDPOINT_LOCAL && options->to.kind == ENDPOINT_LOCAL) {
         text_copy(ret, size, options->ipv6 ? "::1" : "127.0.0.1");
         return 0;
@@ -140,7 +175,7 @@ static int pair_address(const struct pair_options *options, const struct peer *f
 
 static bool pair_needs_server(const struct pair_options *options)
 {
-    for (unsigned i = 0; i < options->n_asks; i++)
+    for (unsigned i = 0; i < options->n_asks && !pair_is_foreign(&options->to); i++)
         if (options->asks[i].spec.kind != FLOW_ICMP_ECHO)
             return true;
     return false;
@@ -149,7 +184,8 @@ static bool pair_needs_server(const struct pair_options *options)
 /* Both ends on one machine: the clocks agree to the exchange's error, and the kernel and its host are one. */
 static bool pair_same_machine(const struct pair_options *options)
 {
-    return options->from.kind != ENDPOINT_EXEC && options->to.kind != ENDPOINT_EXEC;
+    return options->from.kind != ENDPOINT_EXEC && options->to.kind != ENDPOINT_EXEC &&
+           !pair_is_foreign(&options->to);
 }
 
 static int pair_measure(const struct pair_options *options, struct measure_path *path,
@@ -219,7 +255,8 @@ static struct scenario_result *pair_scenario(const struct pair_options *options,
     text_copy(result->to.name, sizeof result->to.name, options->to_text);
     text_copy(result->protocol, sizeof result->protocol,
               options->asks[0].spec.kind == FLOW_ICMP_ECHO ? "icmp"
-              : options->asks[0].spec.kind == FLOW_UDP_STREAM || options->asks[0].spec.kind == FLOW_UDP_RR
+              : options->asks[0].spec.kind == FLOW_UDP_STREAM ||
+                      options->asks[0].spec.kind == FLOW_UDP_RR
                   ? "udp"
                   : "tcp");
     run->scenarios = result;
@@ -241,7 +278,8 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
         return PAIR_ENVIRONMENT;
     }
     r = pair_agent(options, &options->from, options->from_text, &set, run, &path.client, err);
-    if (r == 0 && (pair_needs_server(options) || !options->address[0]))
+    if (r == 0 &&
+        (pair_needs_server(options) || (!options->address[0] && !pair_is_foreign(&options->to))))
         r = pair_agent(options, &options->to, options->to_text, &set, run, &path.server, err);
     if (r == 0) {
         r = pair_address(options, path.client, path.server ? path.server : path.client,

@@ -283,6 +283,46 @@ static void test_endpoints(void **state)
     assert_string_equal(e.arg, "podman exec -i c");
 }
 
+static void test_servers_as_endpoints(void **state)
+{
+    static const struct {
+        const char *text, *host;
+        enum endpoint_kind kind;
+        uint16_t port;
+    } good[] = {
+        {"iperf3://10.0.0.1", "10.0.0.1", ENDPOINT_IPERF3, 5201},
+        {"iperf3://10.0.0.1:99", "10.0.0.1", ENDPOINT_IPERF3, 99},
+        {"iperf3://fd00::1", "fd00::1", ENDPOINT_IPERF3, 5201},
+        {"iperf3://[fd00::1]", "fd00::1", ENDPOINT_IPERF3, 5201},
+        {"iperf3://[fd00::1]:7", "fd00::1", ENDPOINT_IPERF3, 7},
+        {"iperf2://host.example", "host.example", ENDPOINT_IPERF2, 5001},
+        {"stamp://router:65535", "router", ENDPOINT_STAMP, 65535},
+    };
+    static const char *const bad[] = {
+        "iperf3://",        "iperf3://:5201", "iperf3://a:",       "iperf3://a:0",
+        "iperf3://a:65536", "iperf3://a:1x",  "iperf3://[fd00::1", "iperf3://[fd00::1]7",
+        "iperf3://a/b",     "iperf3://u@a",   "stamp://a b",       "iperf4://a"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct endpoint_text e = {0};
+        struct err err = {0};
+
+        if (text_endpoint(good[i].text, &e, &err) != 0)
+            fail_msg("%s: %s", good[i].text, err.text);
+        assert_string_equal(e.arg, good[i].host);
+        assert_int_equal(e.kind, good[i].kind);
+        assert_int_equal(e.port, good[i].port);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct endpoint_text e = {0};
+        struct err err = {0};
+
+        if (text_endpoint(bad[i], &e, &err) != -EINVAL || !strstr(err.text, bad[i]))
+            fail_msg("'%s': %s", bad[i], err.text);
+    }
+}
+
 static void test_addresses(void **state)
 {
     static const char *const bad[] = {"",     "10.0.0",   "10.0.0.256", "::g", "fe80::1%eth0",
@@ -339,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_quantities_for_people),
         cmocka_unit_test(test_any_number_is_shown_inside_the_buffer),
         cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_servers_as_endpoints),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_nearest_word),
         cmocka_unit_test(test_copy_says_whether_it_fits),

@@ -109,7 +109,7 @@ static inline void pair_open(struct pair *pair, struct flow_spec spec)
 
 static inline void pair_forget(struct pair_side *side)
 {
-    for (int part = 0; part < FLOW_PART_COUNT; part++) {
+    for (int part = 0; part < FLOW_FAR_SENT; part++) {
         if (side->has[part])
             flow_result_done(&side->result[part]);
         side->has[part] = false;

@@ -286,7 +286,7 @@ static void test_each_interval_is_told_once_and_in_order(void **state)
     pair.client.on_interval = see_interval;
     pair.client.arg = &seen;
     pair_run(&pair, &short_trial);
-    for (int part = 0; part < FLOW_PART_COUNT; part++) {
+    for (int part = 0; part < FLOW_FAR_SENT; part++) {
         const struct flow_result *result = &pair.client.result[part];
         uint64_t sum = 0;
 
@@ -353,7 +353,7 @@ static void test_cpu_time_of_both_kinds_is_told(void **state)
     (void)state;
     pair_open(&pair, pair_spec(FLOW_TCP_STREAM, "127.0.0.1", FLOW_FORWARD, 1, 65536));
     pair_run(&pair, &short_trial);
-    for (int part = 0; part < FLOW_PART_COUNT; part++) {
+    for (int part = 0; part < FLOW_FAR_SENT; part++) {
         const struct pair_side *side = part == FLOW_SENT ? &pair.client : &pair.server;
         enum flow_part p = (enum flow_part)part;
 
