@@ -7,7 +7,7 @@
 #   make lint         layout, static analysis, arrows, shell scripts
 #   make asan tsan    tests with sanitizers
 #   make fuzz         every harness, FUZZ_SECONDS each
-#   make bench        speed, as ratios of things run side by side
+#   make bench        speed beside Debian's iperf3 and others, in turns; docs/benchmarks.md (ONLY=tcp1 ROUNDS=3: a part)
 #   make install      to PREFIX (DESTDIR is respected)
 #   make deps         the Debian packages for all of this
 #   make clean        remove the build folders
@@ -53,9 +53,9 @@ fuzz:
 	@tools/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
 bench:
-	@tools/deps --quiet run test
+	@tools/deps --quiet run bench
 	@tools/build.sh $(BUILD)
-	@VNPERF_BUILD=$(BUILD) tools/bench/bench.sh $(ARGS)
+	@VNPERF_BUILD=$(BUILD) tools/bench/bench.py
 
 install: build
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)

@@ -19,6 +19,17 @@ static void main_nice(int nice)
         fprintf(group, "%d", nice);
 }
 
+/* A flow is an open file, and the limit that a login has is for programs that wait on them with select(). */
+static void main_open_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
@@ -45,5 +56,6 @@ int main(int argc, char **argv)
         fprintf(
             stderr,
             "vnperf-agent: waits for a controller's lines on stdin (vnperf starts it by itself)\n");
+    main_open_files();
     return agent_serve(STDIN_FILENO, STDOUT_FILENO);
 }

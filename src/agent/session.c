@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 #include "base/auto.h"
 #include "base/clock.h"
+#include "interop/foreign.h"
 #include "traffic/engine.h"
 #include "wire/message.h"
 
@@ -27,7 +28,7 @@ struct session {
     uint32_t id;
     struct flow_spec spec;
     int stop_fd;           /* owned */
-    struct engine *engine; /* owned; the thread's */
+    struct engine *engine; /* owned; the thread's; NULL: each trial is a test with a foreign peer */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -77,7 +78,10 @@ static void session_run_trial(struct session *s)
     bool has[FLOW_PART_COUNT] = {0};
     const uint32_t id = s->trial_id;
     struct err err = {0};
-    int r = engine_run(s->engine, &s->trial, session_interval, s, results, has, &err);
+    int r = s->engine
+                ? engine_run(s->engine, &s->trial, session_interval, s, results, has, &err)
+                : foreign_run(&s->spec, &s->trial, s->stop_fd, session_interval, s, results, has,
+                              &err);
 
     for (int part = 0; part < FLOW_PART_COUNT; part++) {
         struct err send_err = {0};
@@ -121,7 +125,7 @@ static int session_serve(struct session *s, struct err *err)
 {
     char buf[64];
     struct line_out out;
-    int r = engine_accept(s->engine, err);
+    int r = s->engine ? engine_accept(s->engine, err) : 0;
 
     if (r < 0)
         return r;
@@ -153,6 +157,14 @@ static void session_end(struct session *s, const char *verb, int r, struct err *
         agent_tell(s->channel, s->id, verb, r, err);
 }
 
+/* A peer of another program is met when a trial starts: its server may serve one test at a time, and none of no length. */
+static int session_open(struct session *s, struct err *err)
+{
+    if (s->spec.peer == FLOW_PEER_IPERF3 || s->spec.peer == FLOW_PEER_IPERF2)
+        return foreign_check(&s->spec, err);
+    return engine_open(&s->spec, s->stop_fd, &s->engine, err);
+}
+
 static void *session_thread(void *arg)
 {
     struct session *s = arg;
@@ -160,12 +172,12 @@ static void *session_thread(void *arg)
     const char *verb = "error";
     char buf[64];
     struct line_out out;
-    int r = engine_open(&s->spec, s->stop_fd, &s->engine, &err);
+    int r = session_open(s, &err);
 
     if (r >= 0) {
         verb = "failed";
         line_begin(&out, buf, sizeof buf, s->id, "ok");
-        line_put_u64(&out, "port", engine_port(s->engine));
+        line_put_u64(&out, "port", s->engine ? engine_port(s->engine) : 0);
         channel_send(s->channel, &out, NULL, 0, NULL);
         r = session_serve(s, &err);
     }

@@ -44,6 +44,61 @@ struct stat_interval stat_share_interval(uint64_t k, uint64_t n)
                                   k == n ? 1 : fmin(1, mid + half)};
 }
 
+size_t stat_median_rank(size_t n)
+{
+    /* Of STAT_MAX_RANKED throws the smallest term is 2^-10000: a long double holds it. */
+    long double term = ldexpl(1, -(int)n), below = 0;
+    size_t k = 0;
+
+    if (n > STAT_MAX_RANKED)
+        return 0;
+    while (k < n && 2 * (below + term) <= 0.05L) {
+        below += term;
+        k++;
+        term *= (long double)(n - k + 1) / (long double)k;
+    }
+    return k;
+}
+
+bool stat_median_interval(double *v, size_t n, struct stat_interval *ret_interval)
+{
+    size_t k = stat_median_rank(n);
+
+    if (k == 0)
+        return false;
+    qsort(v, n, sizeof *v, stat_order);
+    *ret_interval = (struct stat_interval){v[k - 1], v[n - k]};
+    return true;
+}
+
+double stat_mad(double *v, size_t n, double centre)
+{
+    for (size_t i = 0; i < n; i++)
+        v[i] = fabs(v[i] - centre);
+    return stat_median(v, n);
+}
+
+size_t stat_truncation(const double *v, size_t n)
+{
+    double best = INFINITY;
+    size_t best_cut = 0;
+
+    if (n < 4)
+        return 0;
+    for (size_t cut = 0; cut <= n / 2; cut++) {
+        double rest = (double)(n - cut), mean = stat_mean(v + cut, n - cut), sum = 0;
+
+        for (size_t i = cut; i < n; i++)
+            sum += (v[i] - mean) * (v[i] - mean);
+        /* The fewer are left out the better, when it is all the same. */
+        if (sum / (rest * rest) < best) {
+            best = sum / (rest * rest);
+            best_cut = cut;
+        }
+    }
+    return best_cut;
+}
+
 /* Welford's update: sums of large squares would lose the small differences that matter here. */
 void stat_slope_add(struct stat_slope *s, double x, double y)
 {

@@ -45,17 +45,74 @@ static int plan_commands(const struct run_options *options, const struct steps *
     return EXIT_ENVIRONMENT;
 }
 
+/* What of an ask is not as it is by default, ", lean" …; the texts of both are one line. */
+static void plan_extras(const struct measure_ask *ask)
+{
+    const struct flow_spec *s = &ask->spec;
+    char text[TEXT_SHORT];
+
+    if (s->io == FLOW_IO_LEAN)
+        printf(", lean");
+    if (s->gso != 1)
+        printf(s->gso ? ", %u datagrams a call" : ", as many datagrams a call as fit", s->gso);
+    if (s->pin)
+        printf(", on CPUs %u and %u", s->pin - 1, ask->pin_server - 1);
+    if (s->spin)
+        printf(", spinning");
+    if (s->mss_bytes)
+        printf(", MSS %u", s->mss_bytes);
+    if (s->window_bytes)
+        printf(", buffers of %s", text_show_size(s->window_bytes, text));
+    if (s->dscp)
+        printf(", DSCP %u", s->dscp);
+    if (s->nodelay)
+        printf(", no delay");
+}
+
+static void plan_rate(const struct measure_ask *ask)
+{
+    char rate[TEXT_SHORT];
+
+    if (!ask->search) {
+        if (ask->rate_bps)
+            printf(", %s", text_show_rate((double)ask->rate_bps, rate));
+        return;
+    }
+    printf(", highest rate searched");
+    for (uint32_t i = 0; i < ask->n_loss_targets && ask->n_loss_targets > 1; i++)
+        printf("%s %.3g %%", i ? "," : " for loss", ask->loss_target[i] * 100);
+}
+
 static void plan_ask(const struct measure_ask *ask)
 {
-    char size[TEXT_SHORT], rate[TEXT_SHORT], time[TEXT_SHORT];
+    char size[TEXT_SHORT], time[TEXT_SHORT];
 
-    printf("            %-10s %s, %u flow%s, %s%s%s\n", flow_kind_name[ask->spec.kind],
-           text_show_size(ask->spec.payload_bytes, size), ask->spec.n_flows, ask->spec.n_flows == 1 ? "" : "s",
-           text_show_time((double)ask->duration_ns, time),
-           ask->search     ? ", highest rate searched"
-           : ask->rate_bps ? ", "
-                           : "",
-           ask->rate_bps && !ask->search ? text_show_rate((double)ask->rate_bps, rate) : "");
+    printf("            %-10s %s, %u flow%s, %s", flow_kind_name[ask->spec.kind],
+           ask->spec.imix ? "IMIX" : text_show_size(ask->spec.payload_bytes, size),
+           ask->spec.n_flows, ask->spec.n_flows == 1 ? "" : "s",
+           text_show_time((double)ask->duration_ns, time));
+    plan_rate(ask);
+    plan_extras(ask);
+    printf("\n");
+}
+
+/* How often, and in which order, all that is measured. */
+static void plan_repeat(const struct repeat_options *repeat)
+{
+    if (repeat->n > 1)
+        printf("  repeat  up to %u times", repeat->n);
+    else if (repeat->seed_set)
+        printf("  order   shuffled");
+    else
+        return;
+    if (repeat->until_share > 0)
+        printf(", until the 95 %% interval of each median is within %.3g %% of it",
+               repeat->until_share * 100);
+    if (repeat->n > 1)
+        printf(", each round in an order of its own");
+    if (repeat->seed_set)
+        printf(" by seed %llu", (unsigned long long)repeat->seed);
+    printf("\n");
 }
 
 static void plan_scenario(const struct run_options *options, unsigned index)
@@ -64,10 +121,18 @@ static void plan_scenario(const struct run_options *options, unsigned index)
     struct measure_ask asks[STEPS_MAX_ASKS];
     unsigned n = steps_asks(options, s, asks);
 
-    printf("  measure %s %s: %s to %s%s\n", s->id, s->name, s->from, s->to,
-           s->floating ? "'s floating address" : "");
+    printf("  measure %s %s: %s to %s%s%s%s\n", s->id, s->name, s->from, s->to,
+           s->floating ? "'s floating address" : "", s->more ? " and " : "",
+           s->more ? s->more : "");
+    if (options->tool && (s->protocol == PROTOCOL_TCP || s->protocol == PROTOCOL_UDP))
+        printf("            streams by %s:\n", tool_name[options->tool]);
     for (unsigned i = 0; i < n; i++)
         plan_ask(&asks[i]);
+    if (steps_under_load(options, s, asks)) {
+        printf("            idle, under load there, back and both ways:\n");
+        plan_ask(&asks[0]);
+        plan_ask(&asks[1]);
+    }
 }
 
 static int plan_run(const struct command *command, int argc, char **argv)
@@ -103,7 +168,8 @@ static int plan_run(const struct command *command, int argc, char **argv)
         ns += steps_scenario_ns(&flags.run, &scenario_table[step->scenario]);
         n++;
     }
-    for (unsigned i = 0; i < SCENARIO_COUNT; i++)
+    plan_repeat(&flags.run.repeat);
+    for (unsigned i = 0; i < steps.n_scenarios; i++)
         if (steps.skip[i])
             printf("  skip    %s %s: %s\n", scenario_table[i].id, scenario_table[i].name,
                    steps.skip[i]);
@@ -111,8 +177,8 @@ static int plan_run(const struct command *command, int argc, char **argv)
         if (steps.step[i].kind == STEP_CREATE)
             printf("  remove  %-9s %s\n", resource_kind_name[steps.step[i].resource->kind],
                    steps.step[i].resource->name);
-    printf("%u scenario%s of %d, about %s; nothing was touched\n", n, n == 1 ? "" : "s",
-           SCENARIO_COUNT, text_show_time((double)ns, time));
+    printf("%u scenario%s of %u, about %s; nothing was touched\n", n, n == 1 ? "" : "s",
+           steps.n_scenarios, text_show_time((double)(ns * repeat_rounds(&flags.run.repeat)), time));
     return EXIT_OK;
 }
 

@@ -17,6 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A file of many repetitions takes long: between two savings that many times as long is measured. */
+enum { RUN_SAVE_REST = 50 };
+
 /* A run as the command holds it. */
 struct run_job {
     struct run_flags flags;
@@ -27,14 +30,17 @@ struct run_job {
     char saved[STORE_PATH_SIZE + 64]; /* where the result is; "" nowhere */
     bool save_failed;                 /* the last save was not in its place */
     bool save_said;                   /* the user knows that one was not */
+    uint64_t save_next_ns;            /* not before: saving stays a small part of the time */
     int interrupt_fd;
 };
 
 static void run_save(struct run_job *job)
 {
     struct err err = {0};
+    uint64_t began = clock_mono_ns();
     int r = store_save(&job->store, &job->run, job->saved, &err);
 
+    job->save_next_ns = clock_mono_ns() + RUN_SAVE_REST * (clock_mono_ns() - began);
     job->save_failed = r != 0;
     if (r < 0)
         job->saved[0] = 0;
@@ -66,16 +72,28 @@ static void run_on_interval(void *arg, const struct measure_ask *ask, uint32_t i
     progress_update(&job->progress, text);
 }
 
+/* The first of what the last repetition measured. */
+static const struct measurement *run_newest(const struct scenario_result *scenario)
+{
+    const struct measurement *last = &scenario->measurements[scenario->n_measurements - 1],
+                             *m = last;
+
+    while (m > scenario->measurements && m[-1].repetition == last->repetition)
+        m--;
+    return m;
+}
+
 static void run_on_scenario(void *arg, const struct scenario_result *scenario)
 {
     struct run_job *job = arg;
     char headline[PROGRESS_HEADLINE_SIZE] = "";
 
     if (scenario->n_measurements)
-        progress_headline(&scenario->measurements[0], headline);
+        progress_headline(run_newest(scenario), headline);
     progress_end(&job->progress, scenario->status,
                  scenario->status == SCENARIO_PASSED ? headline : scenario->reason);
-    run_save(job);
+    if (clock_mono_ns() >= job->save_next_ns)
+        run_save(job);
 }
 
 static void run_on_talk(void *arg, const char *text)
@@ -129,7 +147,8 @@ static uint64_t run_plan_ns(const struct run_options *options, unsigned *ret_n)
         ns += steps_scenario_ns(options, &scenario_table[steps.step[i].scenario]);
         (*ret_n)++;
     }
-    return ns;
+    *ret_n *= repeat_rounds(&options->repeat);
+    return ns * repeat_rounds(&options->repeat);
 }
 
 /* The exit code of what happened; a signal's beats the others, since the user asked for the end. */

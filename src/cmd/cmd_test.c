@@ -8,6 +8,7 @@
 #include "cmd/record.h"
 #include "cmd/test_flags.h"
 #include "cmd/where.h"
+#include "plan/under_load.h"
 #include "results/progress.h"
 #include "results/store.h"
 
@@ -33,10 +34,12 @@ static uint64_t test_plan_ns(const struct pair_options *pair)
 {
     uint64_t ns = 0;
 
+    if (pair->under_load)
+        return under_load_plan_ns(&pair->asks[0]) * repeat_rounds(&pair->repeat);
     for (unsigned i = 0; i < pair->n_asks; i++)
         ns += pair->asks[i].warmup_ns + pair->asks[i].duration_ns +
               (pair->asks[i].search ? CLOCK_S : 0);
-    return ns;
+    return ns * repeat_rounds(&pair->repeat);
 }
 
 /* Room for the result, before anything is measured. */
@@ -150,6 +153,6 @@ const struct command cmd_test = {
                 "  vnperf test netns:a 'exec:ip netns exec b' --tcp --flows 4 --bidir\n",
     .rows = test_flags_rows,
     .min_args = 2,
-    .max_args = 2,
+    .max_args = 1 + MEASURE_MAX_RECEIVERS,
     .run = test_run,
 };

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    OPTIONS_MAX = 48,
+    OPTIONS_MAX = 64,
     OPTION_FIRST = 256,
     OPTION_DEBUG = OPTION_FIRST + OPTIONS_MAX,
     OPTION_HELP
@@ -267,6 +267,50 @@ int options_cpu(const char *text, uint32_t *ret_client, uint32_t *ret_server, st
         return err_say(err, "'%.20s' is neither same, spread nor two CPUs N,M", text);
     *ret_client = (uint32_t)a + 1;
     *ret_server = (uint32_t)b + 1;
+    return 0;
+}
+
+int options_io(const char *text, enum flow_io *ret_io, struct err *err)
+{
+    for (int i = 0; i < FLOW_IO_COUNT; i++)
+        if (strcmp(text, flow_io_name[i]) == 0) {
+            *ret_io = (enum flow_io)i;
+            return 0;
+        }
+    return err_say(err, "'%.20s' is neither app nor lean", text);
+}
+
+int options_gso(const char *text, uint32_t *ret_gso, struct err *err)
+{
+    uint64_t n = 0;
+
+    if (strcmp(text, "auto") != 0 && text_count(text, 1, FLOW_MAX_GSO, &n, NULL) < 0)
+        return err_say(err, "'%.20s' is neither auto nor 1 to %d", text, FLOW_MAX_GSO);
+    *ret_gso = (uint32_t)n;
+    return 0;
+}
+
+int options_window(const char *text, uint32_t *ret_bytes, struct err *err)
+{
+    uint64_t bytes = 0;
+    int r = text_size(text, &bytes, err);
+
+    if (r == 0 && (bytes < 1024 || bytes > FLOW_MAX_WINDOW))
+        return err_say(err, "'%.20s' is not between 1 KiB and 1 GiB", text);
+    if (r == 0)
+        *ret_bytes = (uint32_t)bytes;
+    return r;
+}
+
+int options_seed(const char *text, struct repeat_options *ret_repeat, struct err *err)
+{
+    uint64_t seed = 0;
+    int r = text_count(text, 0, INT64_MAX, &seed, err);
+
+    if (r < 0)
+        return r;
+    ret_repeat->seed = seed;
+    ret_repeat->seed_set = true;
     return 0;
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "base/err.h"
+#include "model/flow_spec.h"
+#include "plan/repeat.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -80,6 +82,44 @@ int options_nice(const char *text, int32_t *ret_nice, struct err *err);
  * machine's own first two CPUs stand for same and spread.
  */
 int options_cpu(const char *text, uint32_t *ret_client, uint32_t *ret_server, struct err *err);
+
+/* "app" or "lean". */
+int options_io(const char *text, enum flow_io *ret_io, struct err *err);
+/* "auto" (0) or 1 to FLOW_MAX_GSO datagrams of one send call. */
+int options_gso(const char *text, uint32_t *ret_gso, struct err *err);
+/* Socket buffers, 1 KiB to 1 GiB. */
+int options_window(const char *text, uint32_t *ret_bytes, struct err *err);
+/* Seed of a shuffle: 0 to 2^63 - 1, which JSON can keep. */
+int options_seed(const char *text, struct repeat_options *ret_repeat, struct err *err);
+
+/* Rows of what `run` and `test` ask about repetitions; r is where the struct repeat_options stands in the target. */
+#define OPTIONS_REPEAT_ROWS(r, seed_call)                                                          \
+    {"repeat",                                                                                     \
+     0,                                                                                            \
+     "N",                                                                                          \
+     "measure N times, in rounds; shows the median and its 95 % interval (1)",                     \
+     OPTION_COUNT,                                                                                 \
+     (r) + offsetof(struct repeat_options, n),                                                     \
+     0,                                                                                            \
+     1,                                                                                            \
+     REPEAT_MAX,                                                                                   \
+     NULL,                                                                                         \
+     NULL},                                                                                        \
+        {"until",                                                                                  \
+         0,                                                                                        \
+         "SHARE",                                                                                  \
+         "of --repeat: stop when that interval is so narrow, 2%",                                  \
+         OPTION_SHARE,                                                                             \
+         (r) + offsetof(struct repeat_options, until_share),                                       \
+         0,                                                                                        \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         NULL},                                                                                    \
+    {                                                                                              \
+        "seed", 0, "N", "of the order in each round (drawn, and kept with the result)",            \
+            OPTION_CALL, 0, 0, 0, 0, seed_call, NULL                                               \
+    }
 
 /* "0,0.1%,3%" to shares, from the smallest up; how many, or -EINVAL. */
 int options_shares(const char *text, double *ret_shares, unsigned max, struct err *err);

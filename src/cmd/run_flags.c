@@ -16,20 +16,38 @@ static int run_set_time(void *target, const char *value, struct err *err)
 
 static int run_set_protocols(void *target, const char *value, struct err *err)
 {
-    static const char letters[PROTOCOL_COUNT + 1] = "TUI";
+    static const char letters[PROTOCOL_COUNT + 1] = "TUIM";
     struct run_flags *f = target;
     bool on[PROTOCOL_COUNT] = {false};
 
     if (!*value)
-        return err_say(err, "is empty: T is TCP, U is UDP, I is ICMP");
+        return err_say(err, "is empty: T is TCP, U is UDP, I is ICMP, M is multicast");
     for (const char *p = value; *p; p++) {
         const char *at = strchr(letters, *p);
 
         if (!at)
-            return err_say(err, "'%.20s': '%c' is none of T (TCP), U (UDP), I (ICMP)", value, *p);
+            return err_say(err, "'%.20s': '%c' is none of T (TCP), U (UDP), I (ICMP), M (multicast)",
+                           value, *p);
         on[at - letters] = true;
     }
     memcpy(f->run.protocols, on, sizeof on);
+    return 0;
+}
+
+static int run_set_tool(void *target, const char *value, struct err *err)
+{
+    return tool_find(value, &((struct run_flags *)target)->run.tool, err);
+}
+
+static int run_set_group(void *target, const char *value, struct err *err)
+{
+    struct run_flags *f = target;
+    int r = text_address(value, err);
+
+    if (r < 0)
+        return r;
+    f->run.protocols[PROTOCOL_MULTICAST] = true;
+    text_copy(f->run.group, sizeof f->run.group, value);
     return 0;
 }
 
@@ -70,6 +88,52 @@ static int run_set_nice(void *target, const char *value, struct err *err)
     return options_nice(value, &((struct run_flags *)target)->run.nice, err);
 }
 
+/* "imix", or sizes of UDP. */
+static int run_set_mix(void *target, const char *value, struct err *err)
+{
+    struct run_flags *f = target;
+
+    f->run.imix = strcmp(value, "imix") == 0;
+    return f->run.imix ? 0 : run_set_sizes(&f->run.udp, value, err);
+}
+
+static int run_set_loss(void *target, const char *value, struct err *err)
+{
+    struct run_flags *f = target;
+    int n = options_shares(value, f->run.loss_target, MEASURE_MAX_TARGETS, err);
+
+    if (n > 0)
+        f->run.n_loss_targets = (uint32_t)n;
+    return n < 0 ? n : 0;
+}
+
+static int run_set_io(void *target, const char *value, struct err *err)
+{
+    return options_io(value, &((struct run_flags *)target)->run.io, err);
+}
+
+static int run_set_gso(void *target, const char *value, struct err *err)
+{
+    return options_gso(value, &((struct run_flags *)target)->run.gso, err);
+}
+
+static int run_set_window(void *target, const char *value, struct err *err)
+{
+    return options_window(value, &((struct run_flags *)target)->run.window_bytes, err);
+}
+
+static int run_set_cpu(void *target, const char *value, struct err *err)
+{
+    struct run_flags *f = target;
+
+    return options_cpu(value, &f->run.pin, &f->run.pin_server, err);
+}
+
+static int run_set_seed(void *target, const char *value, struct err *err)
+{
+    return options_seed(value, &((struct run_flags *)target)->run.repeat, err);
+}
+
 static int run_set_driver(void *target, const char *value, struct err *err)
 {
     struct run_flags *f = target;
@@ -92,24 +156,53 @@ const struct option_row run_flags_rows[] = {
      run_set_time, NULL},
     {"quick", 0, NULL, "tests of 1 s", OPTION_FLAG, offsetof(struct run_flags, quick), 0, 0, 0,
      NULL, NULL},
-    {"scenarios", 0, "LIST", "which ones: 1.1,2.*,7 (all)", TEXT(scenarios)},
-    {"protocols", 0, "TUI", "which ones: T TCP, U UDP, I ICMP (TUI)", OPTION_CALL, 0, 0, 0, 0,
-     run_set_protocols, "T U I TU TUI"},
+    {"warmup", 0, "SEC", "before counting begins (a fifth of the time, at most 1 s)", OPTION_TIME,
+     RUN(warmup_ns), 0, 0, 0, NULL, NULL},
+    OPTIONS_REPEAT_ROWS(RUN(repeat), run_set_seed),
+    {"scenarios", 0, "LIST", "which ones: 1.1,2.*,7 (all but multicast; 2.4 asks for that one)",
+     TEXT(scenarios)},
+    {"protocols", 0, "TUIM", "which ones: T TCP, U UDP, I ICMP, M multicast (TUI)", OPTION_CALL, 0,
+     0, 0, 0, run_set_protocols, "T U I M TU TUI TUIM"},
+    {"under-load", 0, NULL,
+     "TCP scenarios: delay idle, and beside streams there, back and both ways: four times --time",
+     FLAG(under_load)},
+    {"tp-tool", 0, "NAME",
+     "nuttcp or iperf measures the streams of TCP, and of UDP at --bandwidth", OPTION_CALL, 0, 0, 0,
+     0, run_set_tool, "nuttcp iperf"},
+    {"group", 0, "ADDR", "of multicast, and asks for it (231.1.1.1; with --ipv6 ff05::231:1)",
+     OPTION_CALL, 0, 0, 0, 0, run_set_group, NULL},
     {"tcpbuf", 0, "LIST", "bytes of a TCP write (65536)", OPTION_CALL, 0, 0, 0, 0, run_set_tcpbuf,
      NULL},
     {"udpbuf", 0, "LIST", "bytes of a UDP datagram's payload (128,1024,8192)", OPTION_CALL, 0, 0, 0,
      0, run_set_udpbuf, NULL},
+    {"sizes", 0, "LIST", "imix: the simple Internet mix, else as --udpbuf", OPTION_CALL, 0, 0, 0, 0,
+     run_set_mix, "imix"},
     {"icmp-sizes", 0, "LIST", "bytes of an echo request's payload (56)", OPTION_CALL, 0, 0, 0, 0,
      run_set_icmp, NULL},
     {"rr-size", 0, "BYTES", "bytes of a request and of its answer (64)", OPTION_COUNT,
      RUN(rr_bytes), 0, 1, 65507, NULL, NULL},
     {"bandwidth", 'b', "RATE", "payload rate of TCP and UDP, 100M; UDP is searched without it",
      OPTION_RATE, RUN(bandwidth_bps), 0, 0, 0, NULL, NULL},
-    {"loss", 0, "SHARE", "loss target of the UDP rate search (0.1%)", OPTION_SHARE,
-     RUN(loss_target), 0, 0, 0, NULL, NULL},
+    {"loss", 0, "LIST", "loss targets of the UDP rate search: 0,0.1%,3% (0.1%)", OPTION_CALL, 0, 0,
+     0, 0, run_set_loss, NULL},
     {"flows", 0, "N", "parallel flows of TCP and UDP streams (1)", OPTION_COUNT, RUN(n_flows), 0, 1,
      FLOW_MAX_FLOWS, NULL, NULL},
     {"cc", 0, "NAME", "TCP congestion control (cubic)", TEXT(cc)},
+    {"io", 0, "HOW",
+     "TCP streams: app copies as an application does, lean leaves the copies out (app)",
+     OPTION_CALL, 0, 0, 0, 0, run_set_io, "app lean"},
+    {"gso", 0, "N", "UDP datagrams of one send call as one: 1, N, auto (1)", OPTION_CALL, 0, 0, 0,
+     0, run_set_gso, "1 auto"},
+    {"cpu", 0, "HOW", "same: a flow's two ends on one CPU; spread: on two; N,M: sender's, other's",
+     OPTION_CALL, 0, 0, 0, 0, run_set_cpu, "same spread"},
+    {"spin", 0, NULL, "both ends of request/response wait spinning, not asleep", FLAG(spin)},
+    {"mss", 'M', "BYTES", "TCP maximum segment size (the path's)", OPTION_COUNT, RUN(mss_bytes), 0,
+     88, 32767, NULL, NULL},
+    {"window", 'w', "BYTES", "socket buffers of both ends (TCP autotunes, UDP takes the largest)",
+     OPTION_CALL, 0, 0, 0, 0, run_set_window, NULL},
+    {"dscp", 0, "N", "DSCP of every packet, 0 to 63", OPTION_COUNT, RUN(dscp), 0, 0, 63, NULL,
+     NULL},
+    {"nodelay", 'N', NULL, "TCP_NODELAY on streams", FLAG(nodelay)},
     {"port", 0, "A[-B]", "data ports (5001-5031)", OPTION_CALL, 0, 0, 0, 0, run_set_port, NULL},
     {"ipv6", '6', NULL, "use the IPv6 addresses", FLAG(ipv6)},
     {"inter-node-only", 0, NULL, "leave out two VMs on one node", FLAG(inter_node_only)},
@@ -145,6 +238,8 @@ int run_flags_parse(const struct command *command, int argc, char **argv,
     }
     if (ret_flags->quick)
         run_options_quick(&ret_flags->run);
+    if (ret_flags->run.group[0] || scenario_names_multicast(ret_flags->run.scenarios))
+        ret_flags->run.protocols[PROTOCOL_MULTICAST] = true;
     if (run_options_check(&ret_flags->run, &err) < 0) {
         log_say(LOG_ERROR, "%s: %s", command->name, err.text);
         return EXIT_USAGE;

@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "plan/under_load.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,12 +39,7 @@ static int test_set_mix(void *target, const char *value, struct err *err)
 
 static int test_set_io(void *target, const char *value, struct err *err)
 {
-    struct test_flags *f = target;
-
-    f->lean = strcmp(value, flow_io_name[FLOW_IO_LEAN]) == 0;
-    if (!f->lean && strcmp(value, flow_io_name[FLOW_IO_APP]) != 0)
-        return err_say(err, "'%.20s' is neither app nor lean", value);
-    return 0;
+    return options_io(value, &((struct test_flags *)target)->io, err);
 }
 
 static int test_set_cpu(void *target, const char *value, struct err *err)
@@ -64,28 +61,17 @@ static int test_set_loss(void *target, const char *value, struct err *err)
 
 static int test_set_gso(void *target, const char *value, struct err *err)
 {
-    struct test_flags *f = target;
-    uint64_t n = 0;
-
-    f->gso = 0;
-    if (strcmp(value, "auto") == 0)
-        return 0;
-    if (text_count(value, 1, FLOW_MAX_GSO, &n, NULL) < 0)
-        return err_say(err, "'%.20s' is neither auto nor 1 to %d", value, FLOW_MAX_GSO);
-    f->gso = (uint32_t)n;
-    return 0;
+    return options_gso(value, &((struct test_flags *)target)->gso, err);
 }
 
 static int test_set_window(void *target, const char *value, struct err *err)
 {
-    struct test_flags *f = target;
-    uint64_t bytes = 0;
-    int r = text_size(value, &bytes, err);
+    return options_window(value, &((struct test_flags *)target)->window_bytes, err);
+}
 
-    if (r == 0 && (bytes < 1024 || bytes > FLOW_MAX_WINDOW))
-        return err_say(err, "'%.20s' is not between 1 KiB and 1 GiB", value);
-    f->window_bytes = (uint32_t)bytes;
-    return r;
+static int test_set_seed(void *target, const char *value, struct err *err)
+{
+    return options_seed(value, &((struct test_flags *)target)->pair.repeat, err);
 }
 
 static int test_set_gap(void *target, const char *value, struct err *err)
@@ -94,6 +80,11 @@ static int test_set_gap(void *target, const char *value, struct err *err)
 
     f->gap_set = true;
     return text_time(value, &f->gap_ns, err);
+}
+
+static int test_set_tool(void *target, const char *value, struct err *err)
+{
+    return tool_find(value, &((struct test_flags *)target)->pair.tool, err);
 }
 
 static int test_set_group(void *target, const char *value, struct err *err)
@@ -136,8 +127,6 @@ static int test_set_address(void *target, const char *value, struct err *err)
     return 0;
 }
 
-enum { TEST_MULTICAST_BPS = 10000000 };
-
 #define AT(member) offsetof(struct test_flags, member)
 #define FLAG(member) OPTION_FLAG, AT(member), 0, 0, 0, NULL, NULL
 #define TEXT(member)                                                                               \
@@ -160,6 +149,13 @@ const struct option_row test_flags_rows[] = {
      FLAG(multicast)},
     {"group", 0, "ADDR", "of --multicast (231.1.1.1; with --ipv6 ff05::231:1)",
      CALL(test_set_group)},
+    {"under-load", 0, NULL,
+     "delay idle, and beside a stream to TO, from TO and both: four times --time; the probe is STAMP, "
+     "--rr or --udp-rr, the stream TCP or --udp",
+     FLAG(under_load)},
+    {"tp-tool", 0, "NAME",
+     "nuttcp or iperf, installed at both ends, measures --tcp or --udp instead of us",
+     OPTION_CALL, 0, 0, 0, 0, test_set_tool, "nuttcp iperf"},
     {"time", 't', "SEC", "how long each test takes (5)", TIME(time_ns)},
     {"quick", 0, NULL, "tests of 1 s", FLAG(quick)},
     {"warmup", 0, "SEC", "before counting begins (a fifth of the time, at most 1 s)",
@@ -185,6 +181,7 @@ const struct option_row test_flags_rows[] = {
      CALL(test_set_gap)},
     {"rr-size", 0, "BYTES", "bytes of a request and of its answer (64)", OPTION_COUNT, AT(rr_bytes),
      0, 1, 65507, NULL, NULL},
+    OPTIONS_REPEAT_ROWS(AT(pair.repeat), test_set_seed),
     {"spin", 0, NULL, "both ends of RR and STAMP wait spinning, not asleep", FLAG(spin)},
     {"io", 0, "HOW",
      "TCP streams: app copies as an application does, lean leaves the copies out (app)",
@@ -252,7 +249,7 @@ static struct flow_spec test_spec(const struct test_flags *f, enum flow_kind kin
         spec.mss_bytes = f->mss_bytes;
     }
     if (kind == FLOW_TCP_STREAM) {
-        spec.io = f->lean ? FLOW_IO_LEAN : FLOW_IO_APP;
+        spec.io = f->io;
         spec.nodelay = f->nodelay;
     }
     if (kind == FLOW_UDP_STREAM) {
@@ -295,7 +292,7 @@ static int test_add(struct test_flags *f, enum flow_kind kind, uint32_t payload,
     if (ask->search && ask->spec.direction == FLOW_BOTH)
         return err_say(err, "--udp --bidir needs --bandwidth: a search goes one way at a time");
     if (kind == FLOW_MULTICAST && !f->bandwidth_bps)
-        ask->rate_bps = TEST_MULTICAST_BPS;
+        ask->rate_bps = MEASURE_MULTICAST_BPS;
     spec = ask->spec;
     spec.connect_ns = CLOCK_S;
     text_copy(spec.address, sizeof spec.address,
@@ -322,11 +319,66 @@ static int test_add_sizes(struct test_flags *f, enum flow_kind kind, const struc
     return r;
 }
 
+/* A probe and a stream instead of the asks one after the other. */
+static int test_asks_under_load(struct test_flags *f, struct err *err)
+{
+    const struct run_sizes *sizes = f->udp ? &f->udp_sizes : &f->tcp_sizes;
+    struct measure_ask *asks = f->pair.asks;
+    int r;
+
+    if (f->icmp || f->crr || f->multicast || (f->rr + f->udp_rr + f->stamp) > 1 ||
+        (f->tcp && f->udp))
+        return err_say(err, "--under-load takes one probe (--stamp, --rr or --udp-rr) and one "
+                            "stream (--tcp or --udp)");
+    if (f->bidir || f->reverse)
+        return err_say(err, "--under-load loads either way by itself: no --bidir or --reverse");
+    if (f->udp && !f->bandwidth_bps)
+        return err_say(err, "--under-load --udp needs --bandwidth");
+    if (f->imix || sizes->n > 1)
+        return err_say(err, "--under-load takes one size of its stream");
+    if (f->pair.to.port || f->pair.tool)
+        return err_say(err, "--under-load needs an agent of ours at both ends");
+    r = f->rr       ? test_add(f, FLOW_TCP_RR, f->rr_bytes, err)
+        : f->udp_rr ? test_add(f, FLOW_UDP_RR, f->rr_bytes, err)
+                    : test_add(f, FLOW_STAMP, FLOW_STAMP_BYTES, err);
+    if (r == 0)
+        r = test_add(f, f->udp ? FLOW_UDP_STREAM : FLOW_TCP_STREAM, sizes->size[0], err);
+    if (r < 0)
+        return r;
+    asks[0].spec.n_flows = 1; /* --flows are the stream's */
+    if (!f->gap_set)
+        asks[0].spec.gap_ns = CLOCK_MS;
+    if (f->warmup_ns == UINT64_MAX)
+        asks[0].warmup_ns = under_load_warmup(f->time_ns);
+    f->pair.stream = asks[1];
+    f->pair.n_asks = 1;
+    return 0;
+}
+
+/* What another program measures instead of us. */
+static int test_check_tool(const struct test_flags *f, struct err *err)
+{
+    int r = 0;
+
+    if (f->pair.to.port)
+        return err_say(err, "--tp-tool starts the tool at both ends: '%s' is none",
+                       f->pair.to_text);
+    for (unsigned i = 0; i < f->pair.n_asks && r == 0; i++)
+        r = tool_check(f->pair.tool, &f->pair.asks[i], err);
+    return r;
+}
+
 static int test_asks(struct test_flags *f, struct err *err)
 {
     const struct run_sizes mix = {{flow_imix_largest()}, 1};
     int r = 0;
 
+    if (!f->pair.group[0])
+        text_copy(f->pair.group, sizeof f->pair.group,
+                  scenario_group(f->pair.ipv6));
+    if (f->pair.n_more && !f->multicast)
+        return err_say(err, "'%s' is one endpoint too many: only --multicast has more than two",
+                       f->pair.more_text[0]);
     if (f->pair.from.port)
         return err_say(err, "'%s' can only be where a test goes to", f->pair.from_text);
     if (f->pair.to.kind == ENDPOINT_STAMP)
@@ -338,8 +390,12 @@ static int test_asks(struct test_flags *f, struct err *err)
         return err_say(err, "--bidir and --reverse do not go together");
     if (f->quick)
         f->time_ns = CLOCK_S;
+    if (repeat_check(&f->pair.repeat, err) < 0)
+        return -EINVAL;
     if (f->time_ns < CLOCK_S / 100)
         return err_say(err, "--time: a test lasts at least 10 ms");
+    if ((f->pair.under_load = f->under_load))
+        return test_asks_under_load(f, err);
     if (f->tcp)
         r = test_add_sizes(f, FLOW_TCP_STREAM, &f->tcp_sizes, err);
     if (f->udp && r == 0)
@@ -356,6 +412,27 @@ static int test_asks(struct test_flags *f, struct err *err)
         r = test_add(f, FLOW_STAMP, FLOW_STAMP_BYTES, err);
     if (f->multicast && r == 0)
         r = test_add_sizes(f, FLOW_MULTICAST, &f->udp_sizes, err);
+    if (f->pair.tool && r == 0)
+        r = test_check_tool(f, err);
+    return r;
+}
+
+/* FROM, TO, and of --multicast the receivers behind them. */
+static int test_endpoints(struct test_flags *f, char **args, int n_args, struct err *err)
+{
+    int r;
+
+    f->pair.from_text = args[0];
+    f->pair.to_text = args[1];
+    r = text_endpoint(args[0], &f->pair.from, err);
+    if (r == 0)
+        r = text_endpoint(args[1], &f->pair.to, err);
+    for (int i = 2; i < n_args && r == 0; i++) {
+        f->pair.more_text[f->pair.n_more] = args[i];
+        r = text_endpoint(args[i], &f->pair.more[f->pair.n_more++], err);
+        if (r == 0 && f->pair.more[i - 2].port)
+            r = err_say(err, "'%s' receives no group", args[i]);
+    }
     return r;
 }
 
@@ -384,10 +461,7 @@ int test_flags_parse(const struct command *command, int argc, char **argv,
     code = options_parse(command, argc, argv, f, &args, &n_args);
     if (code != OPTIONS_GO_ON)
         return code;
-    f->pair.from_text = args[0];
-    f->pair.to_text = args[1];
-    if (text_endpoint(args[0], &f->pair.from, &err) < 0 ||
-        text_endpoint(args[1], &f->pair.to, &err) < 0 || test_asks(f, &err) < 0) {
+    if (test_endpoints(f, args, n_args, &err) < 0 || test_asks(f, &err) < 0) {
         log_say(LOG_ERROR, "test: %s", err.text);
         return EXIT_USAGE;
     }

@@ -14,12 +14,13 @@
 struct test_flags {
     struct output_options output; /* first: OUTPUT_ROWS write there */
     struct pair_options pair;
-    bool tcp, udp, icmp, rr, udp_rr, crr, stamp, multicast;
-    bool bidir, reverse, quick, no_save, lean, nodelay, imix, spin, gap_set;
+    bool tcp, udp, icmp, rr, udp_rr, crr, stamp, multicast, under_load;
+    bool bidir, reverse, quick, no_save, nodelay, imix, spin, gap_set;
     uint64_t time_ns, bandwidth_bps, gap_ns, icmp_gap_ns, warmup_ns, interval_ns;
     double loss_target[MEASURE_MAX_TARGETS];
     uint32_t n_loss_targets;
     uint32_t n_flows, rr_bytes, mss_bytes, window_bytes, dscp, gso;
+    enum flow_io io;
     uint32_t pin, pin_server; /* as in struct flow_spec */
     char bind[FLOW_ADDRESS_SIZE];
     uint16_t port, port_last;

@@ -2,6 +2,7 @@
 #include "model/flow_spec.h"
 #include "base/text.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -89,6 +90,16 @@ static int flow_spec_check_options(const struct flow_spec *spec, const char *nam
     return 0;
 }
 
+/* 224.0.0.0/4 or ff00::/8, RFC 5771 and RFC 4291 section 2.7. */
+static bool flow_spec_is_group(const char *address)
+{
+    unsigned char bytes[16];
+
+    if (inet_pton(AF_INET, address, bytes) == 1)
+        return bytes[0] >> 4 == 14;
+    return inet_pton(AF_INET6, address, bytes) == 1 && bytes[0] == 0xff;
+}
+
 int flow_spec_check(const struct flow_spec *spec, struct err *err)
 {
     const char *name;
@@ -115,7 +126,13 @@ int flow_spec_check(const struct flow_spec *spec, struct err *err)
     r = flow_spec_check_options(spec, name, err);
     if (r == 0)
         r = text_address(spec->address, err);
-    return r < 0 ? r : 0;
+    if (r < 0)
+        return r;
+    if (spec->kind == FLOW_MULTICAST && !flow_spec_is_group(spec->address))
+        return err_say(err,
+                       "%s: %s is no group; groups are 224.0.0.0 to 239.255.255.255 and ff00::/8",
+                       name, spec->address);
+    return 0;
 }
 
 int flow_trial_check(const struct flow_spec *spec, const struct flow_trial *trial, struct err *err)

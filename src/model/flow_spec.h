@@ -89,7 +89,7 @@ struct flow_spec {
     uint16_t port;      /* server: first port to try; client: where to connect; 0 any */
     uint16_t port_last; /* server: last port to try */
     char address
-        [FLOW_ADDRESS_SIZE]; /* client: literal to connect to; server: literal to bind, or "0.0.0.0", "::" */
+        [FLOW_ADDRESS_SIZE]; /* client: literal to connect to; server: literal to bind, or "0.0.0.0", "::"; multicast: both the group */
     char cc[FLOW_CC_SIZE]; /* TCP congestion control to set; "" leaves the machine's default */
     /* From one request to the next, by an absolute schedule; 0 as soon as the answer is here. ICMP, RR, CRR, STAMP. */
     uint64_t gap_ns;
@@ -106,7 +106,8 @@ struct flow_spec {
     bool nodelay;          /* TCP stream: TCP_NODELAY; RR and CRR have it always */
     bool imix; /* UDP stream: flow_imix instead of payload_bytes, which is its largest */
     bool spin; /* RR, CRR, STAMP: wait for bytes by asking again and again, not asleep */
-    char bind[FLOW_ADDRESS_SIZE]; /* client: own address, or an interface's name; "" any */
+    /* Client: own address, or an interface's name; "" any. Of a multicast receiver the interface that it joins on. */
+    char bind[FLOW_ADDRESS_SIZE];
     uint8_t token[FLOW_TOKEN_BYTES];
 };
 

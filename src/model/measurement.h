@@ -37,7 +37,7 @@ struct probe {
 /* What a search says of one target. */
 struct search_target {
     double loss_target;
-    uint64_t rate_bps; /* asked of the trial that confirmed it */
+    uint64_t rate_bps;   /* asked of the trial that confirmed it */
     double received_bps; /* the answer */
     double loss_share, loss_low_share, loss_high_share;
     uint64_t duration_ns; /* of that trial */
@@ -65,13 +65,14 @@ struct measurement {
     enum flow_kind kind;
     enum flow_peer peer;
     enum flow_io io;
-    bool reverse; /* payload went from server to client */
-    bool spin;    /* both ends waited spinning */
-    bool pinned;  /* threads stayed on CPUs that were chosen for them */
-    bool imix;    /* payload_bytes is the largest of the mix */
+    bool reverse;    /* payload went from server to client */
+    bool spin;       /* both ends waited spinning */
+    bool pinned;     /* threads stayed on CPUs that were chosen for them */
+    bool imix;       /* payload_bytes is the largest of the mix */
     uint64_t gap_ns; /* requests left on a schedule; 0 when the last one was answered */
     enum load load;
     uint32_t repetition; /* 1 …; 0 it was measured once */
+    uint32_t group;      /* 1 …: which of the scenario's repeats it belongs to; 0 none */
     bool outlier;        /* far from the other repetitions; it counts all the same */
     char to[48];         /* multicast: which receiver; else "" */
     char tool[16];       /* "" ours, else the program that measured */
@@ -85,10 +86,53 @@ struct measurement {
     enum limit limit;
     char limit_reason[160];
     char placement[12]; /* RR on one machine: "same" or "different" CPU; else "" */
-    char warning[200];  /* what a reader must know about this number; "" nothing */
+    char warning[480];  /* what a reader must know about this number; "" nothing */
     bool searched;
     struct search search;
     char error[300]; /* the measurement failed; "" it did not */
+};
+
+/* The number of a measurement that its repetitions are judged by. */
+enum measured { MEASURED_THROUGHPUT, MEASURED_TRANSACTIONS, MEASURED_RTT, MEASURED_COUNT };
+/* "throughput_bps", "transactions_per_s", "rtt_p50_ns". */
+extern const char *const measured_name[MEASURED_COUNT];
+/* Streams: throughput; closed loops: transactions; what leaves on a schedule: the median of the round-trip time. */
+enum measured measurement_measured(const struct measurement *m);
+/* That number; false when it has none, or failed. */
+bool measurement_value(const struct measurement *m, double *ret_value);
+/* The two measured the same thing, and may differ in what they found alone. */
+bool measurement_same(const struct measurement *a, const struct measurement *b);
+
+/* Why there are no more repetitions. */
+enum repeat_end {
+    REPEAT_GOES_ON,
+    REPEAT_ALL,         /* as many as were asked for */
+    REPEAT_NARROW,      /* the interval was as narrow as asked for */
+    REPEAT_FAILED,      /* one failed */
+    REPEAT_INTERRUPTED, /* the run was */
+    REPEAT_END_COUNT,
+};
+/* "not yet", "all", "narrow", "failed", "interrupted". */
+extern const char *const repeat_end_name[REPEAT_END_COUNT];
+
+/* What the repetitions of one thing say together; they are the measurements of its group. */
+struct repeats {
+    enum measured measured;
+    uint32_t n; /* values: repetitions that brought one */
+    double median;
+    bool has_interval;  /* fewer than 6 values have none */
+    double low, high;   /* 95 % interval of the median */
+    double width_share; /* high less low, over the median */
+    uint32_t n_outliers;
+    enum repeat_end end;
+};
+
+/* What was asked about repetitions, for the record. */
+struct repeat_record {
+    uint32_t n;         /* at most; 0 or 1 once */
+    double until_share; /* 0 none */
+    bool shuffled;      /* in an order by the seed */
+    uint64_t seed;
 };
 
 enum scenario_status { SCENARIO_PASSED, SCENARIO_FAILED, SCENARIO_SKIPPED, SCENARIO_STATUS_COUNT };
@@ -107,14 +151,16 @@ struct end_info {
 struct scenario_result {
     char id[8];
     char name[64];
-    char protocol[8]; /* "tcp", "udp", "icmp" */
+    char protocol[12]; /* "tcp", "udp", "icmp", "multicast" */
     enum scenario_status status;
     char reason[320]; /* why failed or skipped; "" when passed */
     bool chosen;      /* false: left out by the user's own choice of scenarios */
     struct end_info from, to;
     struct measurement *measurements; /* owned */
     uint32_t n_measurements;
-    uint32_t room; /* of measurements */
+    uint32_t room;           /* of measurements */
+    struct repeats *repeats; /* owned; of measurements that were repeated */
+    uint32_t n_repeats;
 };
 
 struct node_result {
@@ -135,6 +181,7 @@ struct run_result {
     uint32_t n_command;
     char description[200];
     char driver[16];
+    struct repeat_record repeat;
     char error[400]; /* what ended the run early; "" nothing */
     struct node_result nodes[RUN_MAX_NODES];
     uint32_t n_nodes;

@@ -117,6 +117,11 @@ static void limit_tcp(struct measurement *m)
     else if (limit_crowded(r))
         limit_say(m, LIMIT_RECEIVER, "the receiver's machine was %.0f %% busy",
                   limit_node_busy(r) * 100);
+    else if (m->peer != FLOW_PEER_AGENT)
+        limit_say(m, LIMIT_UNKNOWN,
+                  "our end was neither busy nor held back; what the %s at the other end did is not "
+                  "known",
+                  flow_peer_name[m->peer]);
     else if (s->has[METRIC_busy_ns])
         limit_say(m, LIMIT_PATH, "neither end was busy or held back%s",
                   strcmp(m->sender.congestion_control, "bbr") == 0
@@ -162,12 +167,26 @@ static void limit_udp(struct measurement *m)
         limit_say(m, LIMIT_SENDER, "the sender offered all it could");
 }
 
+/* Whatever the path can do, there is one request in each slot. */
+static bool limit_by_schedule(struct measurement *m)
+{
+    uint64_t missed = metric_get(&m->headline, METRIC_missed),
+             sent = metric_get(&m->headline, METRIC_sent);
+
+    /* Only a sender with a schedule can be late. */
+    if (m->gap_ns == 0 && !m->sender.metrics.has[METRIC_late])
+        return false;
+    if (missed)
+        limit_say(m, LIMIT_SENDER, "requests leave on a schedule, of which %.3g %% was missed",
+                  (double)missed / (double)(missed + sent) * 100);
+    else
+        limit_say(m, LIMIT_REQUESTED_RATE, "requests leave on a schedule");
+    return true;
+}
+
 static void limit_echo(struct measurement *m)
 {
-    /* Only a sender with a schedule can be late. */
-    if (m->sender.metrics.has[METRIC_late])
-        limit_say(m, LIMIT_REQUESTED_RATE, "requests leave on a schedule");
-    else
+    if (!limit_by_schedule(m))
         limit_say(m, LIMIT_PATH, "closed loop: a request leaves when the last one is answered");
 }
 
@@ -178,11 +197,17 @@ static void limit_rr(struct measurement *m)
     double s_busy = metric_get_real(&m->sender.metrics, METRIC_busiest_thread_share),
            r_busy = metric_get_real(&m->receiver.metrics, METRIC_busiest_thread_share);
 
+    if (limit_by_schedule(m))
+        return;
     if (timeouts > 0)
         limit_say(m, LIMIT_PATH,
                   "closed loop: %.3g %% of the requests had no answer in time, and their flows "
                   "waited for it",
                   timeouts / asked * 100);
+    else if (m->spin)
+        /* Who spins is busy, whether there is work or not. */
+        limit_say(m, LIMIT_UNKNOWN,
+                  "closed loop: both ends wait spinning, so their CPU tells nothing");
     else if (s_busy + r_busy >= loop_share)
         limit_say(m, r_busy > clearly * s_busy ? LIMIT_RECEIVER : LIMIT_SENDER,
                   "closed loop: the two ends' threads worked %.0f %% and %.0f %% of the time",

@@ -191,7 +191,7 @@ static int measure_check(const struct measurement *m, struct err *err)
 {
     bool nothing = false;
 
-    if (m->kind == FLOW_ICMP_ECHO)
+    if (m->kind == FLOW_ICMP_ECHO || m->kind == FLOW_STAMP)
         nothing = metric_get(&m->headline, METRIC_received) == 0;
     else if (flow_kind_asks(m->kind))
         nothing = metric_get(&m->headline, METRIC_transactions) == 0;
@@ -222,6 +222,24 @@ static int measure_judge(struct measurement *m, const struct measure_path *path,
     return r;
 }
 
+/* Of several receivers each for itself: one that heard nothing does not spoil what the others heard. */
+static int measure_judge_one(struct measurement *m, const struct session_pair *pair,
+                             bool has, int r, struct err *err)
+{
+    struct err own = {0};
+    int judged;
+
+    if (pair->n_servers < 2 || !has || r == -ECANCELED)
+        return measure_judge(m, pair->path, r, err);
+    judged = measure_judge(m, pair->path, 0, &own);
+    if (judged < 0 && r == 0) {
+        r = err_wrap(&own, judged, "%s", m->to);
+        if (err)
+            *err = own;
+    }
+    return r;
+}
+
 int measure_add(const struct session_pair *pair, struct trial_results *t,
                 const struct measurement *searched, int r, struct scenario_result *scenario,
                 struct err *err)
@@ -243,7 +261,7 @@ int measure_add(const struct session_pair *pair, struct trial_results *t,
             filled = measure_fill(m, pair, reverse, server, t);
             if (filled < 0)
                 return err_set(err, filled, "memory for a measurement");
-            r = measure_judge(m, pair->path, r, err);
+            r = measure_judge_one(m, pair, t->server_has[server][FLOW_RECEIVED], r, err);
         }
     }
     return r;

@@ -9,7 +9,11 @@
  *
  * errors  of peer.h; -ENODATA nothing arrived; a measurement that failed half way is returned too, its error set
  */
-enum { MEASURE_MAX_RECEIVERS = 8, MEASURE_MAX_TARGETS = 4 };
+enum {
+    MEASURE_MAX_RECEIVERS = 8,
+    MEASURE_MAX_TARGETS = 4,
+    MEASURE_MULTICAST_BPS = 10000000, /* a group's rate when none is given; there is nothing to search by */
+};
 
 struct measure_path {
     struct peer_set *set;
@@ -17,7 +21,9 @@ struct measure_path {
     struct peer *server; /* NULL: no agent of ours is there (ICMP's kernel, an iperf3 server …) */
     struct peer *more[MEASURE_MAX_RECEIVERS - 1]; /* multicast: receivers besides server */
     uint32_t n_more;
-    char address[FLOW_ADDRESS_SIZE]; /* of the server, as the client reaches it */
+    char address[FLOW_ADDRESS_SIZE]; /* of the server, as the client reaches it; multicast: the group */
+    /* Multicast: own addresses of client, server and more[], which name the interface; "" what the route says. */
+    char own_client[FLOW_ADDRESS_SIZE], own[MEASURE_MAX_RECEIVERS][FLOW_ADDRESS_SIZE];
     bool same_machine;               /* both ends share their CPUs */
 };
 
@@ -33,7 +39,7 @@ struct measure_ask {
         search; /* UDP: the highest rate at each of the targets, the first one's in full; rate_bps is not used */
     double loss_target[MEASURE_MAX_TARGETS];
     uint32_t n_loss_targets;
-    enum load load; /* the session runs together with others, see measure_under_load() */
+    enum load load; /* the session runs together with others, see under_load_measure() */
 };
 
 /* Called with each interval of the receiving (or asking) side. */

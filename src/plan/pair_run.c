@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/pair_run.h"
 #include "base/clock.h"
+#include "plan/under_load.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,19 +12,16 @@
 
 enum { PAIR_HELLO_S = 10, PAIR_CLOCK_ASKS = 5, PAIR_QUIT_MS = 500 };
 
-static int pair_spawn(const struct endpoint_text *endpoint, const struct pair_options *options,
-                      struct spawned *ret, struct err *err)
+static int pair_spawn_at(const struct endpoint_text *endpoint, char *const argv[],
+                         struct spawned *ret, struct err *err)
 {
-    struct peer_program program;
-
-    peer_program_init(&program, options->agent, options->nice);
     switch (endpoint->kind) {
     case ENDPOINT_LOCAL:
-        return spawn_local(program.argv, ret, err);
+        return spawn_local(argv, ret, err);
     case ENDPOINT_NETNS:
-        return spawn_netns(endpoint->arg, program.argv, ret, err);
+        return spawn_netns(endpoint->arg, argv, ret, err);
     case ENDPOINT_EXEC:
-        return spawn_command(endpoint->arg, program.argv, ret, err);
+        return spawn_command(endpoint->arg, argv, ret, err);
     case ENDPOINT_IPERF3:
     case ENDPOINT_IPERF2:
     case ENDPOINT_STAMP:
@@ -38,9 +36,12 @@ static int pair_agent(const struct pair_options *options, const struct endpoint_
 {
     struct node_result *node = &run->nodes[run->n_nodes];
     struct spawned spawned;
+    struct peer_program program;
     struct peer *peer = NULL;
-    int r = pair_spawn(endpoint, options, &spawned, err);
+    int r;
 
+    peer_program_init(&program, options->agent, options->nice);
+    r = pair_spawn_at(endpoint, program.argv, &spawned, err);
     if (r == 0)
         r = peer_set_add(set, text, &spawned, (uint64_t)PAIR_HELLO_S * CLOCK_S, &peer, err);
     if (r == 0)
@@ -173,6 +174,31 @@ static int pair_address(const struct pair_options *options, const struct peer *f
     return -EHOSTUNREACH;
 }
 
+/* The receivers besides TO, and which of its addresses each end of a group has in the network of FROM. */
+static int pair_group(const struct pair_options *options, struct peer_set *set,
+                      struct run_result *run, struct measure_path *path, struct err *err)
+{
+    const char *key = options->ipv6 ? "addresses_v6" : "addresses";
+    int family = options->ipv6 ? AF_INET6 : AF_INET, r = 0;
+    const char *from = facts_get(&path->client->facts, key);
+
+    for (uint32_t i = 0; i < options->n_more && r == 0; i++) {
+        r = pair_agent(options, &options->more[i], options->more_text[i], set, run, &path->more[i],
+                       err);
+        if (r == 0)
+            path->n_more++;
+    }
+    for (uint32_t i = 0; i <= path->n_more && path->server; i++) {
+        const struct peer *to = i ? path->more[i - 1] : path->server;
+
+        pair_pick(from, facts_get(&to->facts, key), family, path->own[i], sizeof path->own[i]);
+    }
+    if (path->server)
+        pair_pick(facts_get(&path->server->facts, key), from, family, path->own_client,
+                  sizeof path->own_client);
+    return r;
+}
+
 static bool pair_needs_server(const struct pair_options *options)
 {
     for (unsigned i = 0; i < options->n_asks && !pair_is_foreign(&options->to); i++)
@@ -188,19 +214,95 @@ static bool pair_same_machine(const struct pair_options *options)
            !pair_is_foreign(&options->to);
 }
 
-static int pair_measure(const struct pair_options *options, struct measure_path *path,
-                        const struct measure_watch *watch, struct scenario_result *result,
-                        struct err *err)
+static int pair_spawn_tool(void *arg, bool server, char *const argv[], struct spawned *ret_spawned,
+                           struct err *err)
+{
+    const struct pair_options *options = arg;
+
+    return pair_spawn_at(server ? &options->to : &options->from, argv, ret_spawned, err);
+}
+
+/* One ask, measured as the options say. */
+static int pair_ask(const struct pair_options *options, const struct measure_path *path,
+                    const struct measure_ask *ask, const struct measure_watch *watch,
+                    struct scenario_result *result, struct err *err)
+{
+    const struct tool_ends ends = {.arg = (void *)options,
+                                   .spawn = pair_spawn_tool,
+                                   .client = options->from_text,
+                                   .server = options->to_text};
+    struct measure_path mine = *path;
+
+    if (ask->spec.kind == FLOW_ICMP_ECHO)
+        mine.server = NULL;
+    if (ask->spec.kind == FLOW_MULTICAST)
+        text_copy(mine.address, sizeof mine.address, options->group);
+    if (options->tool)
+        return tool_measure(options->tool, &ends, &mine, ask, result, err);
+    if (options->under_load)
+        return under_load_measure(&mine, ask, &options->stream, watch, result, err);
+    return measure(&mine, ask, watch, result, err);
+}
+
+/* Which of a test's asks need no further round, and the measurements that each brought in the first. */
+struct pair_rounds {
+    bool done[PAIR_MAX_ASKS];
+    uint32_t first[PAIR_MAX_ASKS], n[PAIR_MAX_ASKS];
+};
+
+static int pair_round(const struct pair_options *options, struct measure_path *path,
+                      const struct measure_watch *watch, const unsigned *order, uint32_t round,
+                      struct pair_rounds *rounds, struct scenario_result *result, struct err *err)
 {
     int r = 0;
 
-    for (unsigned i = 0; i < options->n_asks && r == 0; i++) {
-        struct measure_path mine = *path;
+    for (unsigned k = 0; k < options->n_asks && r == 0; k++) {
+        unsigned i = order[k];
+        uint32_t first = result->n_measurements;
 
-        if (options->asks[i].spec.kind == FLOW_ICMP_ECHO)
-            mine.server = NULL;
-        r = measure(&mine, &options->asks[i], watch, result, err);
+        if (rounds->done[i])
+            continue;
+        r = pair_ask(options, path, &options->asks[i], watch, result, err);
+        if (repeat_rounds(&options->repeat) == 1)
+            continue;
+        if (r < 0)
+            err_wrap(err, r, "repetition %u of %u", round, options->repeat.n);
+        if (repeat_add(result, first, round, r < 0 ? NULL : err) < 0 && r == 0)
+            r = -ENOMEM;
+        if (round == 1) {
+            rounds->first[i] = first;
+            rounds->n[i] = result->n_measurements - first;
+        }
+        if (r == 0 && options->repeat.until_share > 0 &&
+            repeat_is_narrow(result, rounds->first[i], rounds->n[i], options->repeat.until_share)) {
+            rounds->done[i] = true;
+            repeat_end(result, rounds->first[i], rounds->n[i], REPEAT_NARROW);
+        }
     }
+    return r;
+}
+
+/* The asks, interleaved by round; one that fails ends the test. */
+static int pair_measure(const struct pair_options *options, struct measure_path *path,
+                        const struct measure_watch *watch, const struct repeat_record *record,
+                        struct scenario_result *result, struct err *err)
+{
+    struct pair_rounds rounds = {0};
+    uint64_t state = record->seed;
+    unsigned order[PAIR_MAX_ASKS];
+    int r = 0;
+
+    for (unsigned i = 0; i < options->n_asks; i++)
+        order[i] = i;
+    for (uint32_t round = 1; round <= record->n && r == 0; round++) {
+        if (record->shuffled)
+            repeat_shuffle(&state, order, options->n_asks);
+        r = pair_round(options, path, watch, order, round, &rounds, result, err);
+    }
+    repeat_end(result, 0, result->n_measurements,
+               r == 0            ? REPEAT_ALL
+               : r == -ECANCELED ? REPEAT_INTERRUPTED
+                                 : REPEAT_FAILED);
     return r;
 }
 
@@ -227,6 +329,8 @@ static enum pair_end pair_why(int r, const struct scenario_result *result)
         return PAIR_DONE;
     case -ECANCELED:
         return PAIR_INTERRUPTED;
+    case -ENOPKG:
+        return PAIR_ENVIRONMENT;
     case -ECONNREFUSED:
     case -EHOSTUNREACH:
     case -ENETUNREACH:
@@ -236,6 +340,22 @@ static enum pair_end pair_why(int r, const struct scenario_result *result)
         return pair_silent(result) ? PAIR_UNREACHABLE : PAIR_FAILED;
     default:
         return PAIR_FAILED;
+    }
+}
+
+static const char *pair_protocol(enum flow_kind kind)
+{
+    switch (kind) {
+    case FLOW_ICMP_ECHO:
+        return "icmp";
+    case FLOW_UDP_STREAM:
+    case FLOW_UDP_RR:
+    case FLOW_STAMP:
+        return "udp";
+    case FLOW_MULTICAST:
+        return "multicast";
+    default:
+        return "tcp";
     }
 }
 
@@ -253,12 +373,7 @@ static struct scenario_result *pair_scenario(const struct pair_options *options,
     result->status = SCENARIO_FAILED;
     text_copy(result->from.name, sizeof result->from.name, options->from_text);
     text_copy(result->to.name, sizeof result->to.name, options->to_text);
-    text_copy(result->protocol, sizeof result->protocol,
-              options->asks[0].spec.kind == FLOW_ICMP_ECHO ? "icmp"
-              : options->asks[0].spec.kind == FLOW_UDP_STREAM ||
-                      options->asks[0].spec.kind == FLOW_UDP_RR
-                  ? "udp"
-                  : "tcp");
+    text_copy(result->protocol, sizeof result->protocol, pair_protocol(options->asks[0].spec.kind));
     run->scenarios = result;
     run->n_scenarios = 1;
     return result;
@@ -277,16 +392,19 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
         err_set(err, ENOMEM, "memory for a test");
         return PAIR_ENVIRONMENT;
     }
+    run->repeat = repeat_begin(&options->repeat);
     r = pair_agent(options, &options->from, options->from_text, &set, run, &path.client, err);
     if (r == 0 &&
         (pair_needs_server(options) || (!options->address[0] && !pair_is_foreign(&options->to))))
         r = pair_agent(options, &options->to, options->to_text, &set, run, &path.server, err);
+    if (r == 0)
+        r = pair_group(options, &set, run, &path, err);
     if (r == 0) {
         r = pair_address(options, path.client, path.server ? path.server : path.client,
                          path.address, sizeof path.address, err);
         text_copy(result->to.address, sizeof result->to.address, path.address);
         if (r == 0)
-            r = pair_measure(options, &path, watch, result, err);
+            r = pair_measure(options, &path, watch, &run->repeat, result, err);
         end = pair_why(r, result);
     } else if (r == -ECANCELED) {
         end = PAIR_INTERRUPTED;

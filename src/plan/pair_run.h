@@ -4,6 +4,8 @@
 #include "base/text.h"
 #include "model/measurement.h"
 #include "plan/measure.h"
+#include "plan/repeat.h"
+#include "plan/tool_run.h"
 
 /*
  * One pair of endpoints that are there already: start an agent at each, find the address, measure.
@@ -13,6 +15,9 @@ enum { PAIR_MAX_ASKS = 24 };
 struct pair_options {
     struct endpoint_text from, to;
     const char *from_text, *to_text; /* lent: as the user wrote them */
+    struct endpoint_text more[MEASURE_MAX_RECEIVERS - 1]; /* multicast: receivers besides to */
+    const char *more_text[MEASURE_MAX_RECEIVERS - 1];
+    uint32_t n_more;
     char address[FLOW_ADDRESS_SIZE]; /* of TO, as FROM reaches it; "" found out */
     char group[FLOW_ADDRESS_SIZE];   /* of multicast */
     bool ipv6;
@@ -20,6 +25,10 @@ struct pair_options {
     int32_t nice; /* of the agents; 0 as they are */
     struct measure_ask asks[PAIR_MAX_ASKS];
     unsigned n_asks;
+    bool under_load;           /* asks[0] is the probe, stream loads the path */
+    struct measure_ask stream; /* of under_load */
+    enum tool tool;            /* what measures; TOOL_NONE we do */
+    struct repeat_options repeat;
 };
 
 enum pair_end { PAIR_DONE, PAIR_FAILED, PAIR_ENVIRONMENT, PAIR_UNREACHABLE, PAIR_INTERRUPTED };

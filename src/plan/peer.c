@@ -175,8 +175,7 @@ static void peer_keep_alive(struct peer *peer, uint64_t now)
     channel_send(&peer->channel, &out, NULL, 0, NULL);
 }
 
-/* Wait for something from anybody, at most until the deadline and at most a beat. */
-static int peer_pump(struct peer_set *set, uint64_t deadline_ns, struct err *err)
+int peer_pump(struct peer_set *set, uint64_t deadline_ns, struct err *err)
 {
     struct pollfd pfds[PEER_MAX + 1];
     uint64_t now = clock_mono_ns(), beat = now + (uint64_t)MESSAGE_BEAT_S * CLOCK_S;

@@ -88,5 +88,11 @@ int peer_send(struct peer *peer, struct line_out *out, struct call *call, struct
 int peer_wait(struct peer_set *set, struct call *const calls[], unsigned n_calls,
               uint64_t deadline_ns, struct err *err);
 
+/*
+ * Wait for something from any agent, at most until the deadline and at most a beat, and keep all of them alive: for who waits
+ * for something else. -ECANCELED a signal came.
+ */
+int peer_pump(struct peer_set *set, uint64_t deadline_ns, struct err *err);
+
 /* Forget the call (no answer is awaited any more) and free its results. Takes a zeroed one. */
 void call_done(struct call *call);

@@ -3,7 +3,10 @@
 
 #include "base/err.h"
 #include "model/flow_spec.h"
+#include "plan/measure.h"
+#include "plan/repeat.h"
 #include "plan/scenario.h"
+#include "plan/tool_run.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,11 +30,23 @@ struct run_options {
     struct run_sizes tcp, udp, icmp;
     uint32_t rr_bytes;      /* request and response; UDP at least FLOW_UDP_HEADER */
     uint64_t bandwidth_bps; /* 0: TCP as fast as it goes, UDP is searched */
-    double loss_target;
+    bool imix;              /* UDP: the mix instead of udp's sizes */
+    double loss_target[MEASURE_MAX_TARGETS];
+    uint32_t n_loss_targets;
+    uint64_t warmup_ns; /* UINT64_MAX: what fits, measure_warmup() */
     uint32_t n_flows;
+    enum flow_io io;
+    uint32_t pin, pin_server; /* as in struct flow_spec */
+    uint32_t mss_bytes, window_bytes, dscp;
+    uint32_t gso; /* 0 as many as fit */
+    bool nodelay, spin;
+    struct repeat_options repeat;
+    bool under_load; /* TCP scenarios: latency beside streams, too */
+    enum tool tool;  /* what measures TCP and UDP streams; TOOL_NONE we do */
     char cc[FLOW_CC_SIZE];
     uint16_t port, port_last;
     bool ipv6;
+    char group[FLOW_ADDRESS_SIZE]; /* of multicast; "" scenario_group() */
     bool inter_node_only, same_network_only, stop_on_error;
     char scenarios[256]; /* patterns; "" all */
     char description[200];
@@ -42,5 +57,8 @@ struct run_options {
 void run_options_default(struct run_options *options);
 /* --quick: tests of 1 s. */
 void run_options_quick(struct run_options *options);
+/* What the options say of a flow of that kind and size. */
+struct flow_spec run_options_spec(const struct run_options *options, enum flow_kind kind,
+                                  uint32_t payload_bytes);
 /* What does not go together, or cannot be: -EINVAL with a sentence. */
 int run_options_check(const struct run_options *options, struct err *err);

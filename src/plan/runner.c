@@ -4,6 +4,9 @@
 #include "base/text.h"
 #include "plan/measure.h"
 #include "plan/peer.h"
+#include "plan/repeat.h"
+#include "plan/tool_run.h"
+#include "plan/under_load.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,7 +35,9 @@ struct runner {
     struct staged staged[SCENARIO_RESOURCES];
     struct steps steps;
     unsigned n_begun;
-    unsigned n_measured; /* scenarios whose path stood */
+    unsigned n_measured;        /* times that a scenario's path stood */
+    bool done[SCENARIO_COUNT];  /* needs no further round */
+    bool begun[SCENARIO_COUNT]; /* was tried in a round */
     bool interrupted;
 };
 
@@ -164,6 +169,23 @@ static void runner_end_info(const struct staged *staged, bool v6, bool floating,
         text_copy(ret->floating, sizeof ret->floating, staged->placed.floating);
 }
 
+/* To a group: whoever of the path listens, each by the interface that has its address. */
+static void runner_group(struct runner *r, const struct scenario *scenario,
+                         const struct scenario_result *result, struct measure_path *path)
+{
+    const struct staged *more = scenario->more ? runner_staged(r, scenario->more) : NULL;
+
+    text_copy(path->own_client, sizeof path->own_client, result->from.address);
+    text_copy(path->own[0], sizeof path->own[0], result->to.address);
+    if (more && (path->more[0] = peer_find(&r->peers, scenario->more))) {
+        text_copy(path->own[1], sizeof path->own[1],
+                  r->options->ipv6 ? more->placed.address_v6 : more->placed.address);
+        path->n_more = 1;
+    }
+    text_copy(path->address, sizeof path->address,
+              r->options->group[0] ? r->options->group : scenario_group(r->options->ipv6));
+}
+
 /* The path of a scenario; a broken thing on it is the error. */
 static int runner_path(struct runner *r, const struct scenario *scenario,
                        struct scenario_result *result, struct measure_path *ret_path,
@@ -190,47 +212,133 @@ static int runner_path(struct runner *r, const struct scenario *scenario,
                        scenario->floating ? "floating"
                        : r->options->ipv6 ? "IPv6"
                                           : "IPv4");
+    if (scenario->protocol == PROTOCOL_MULTICAST)
+        runner_group(r, scenario, result, ret_path);
     return 0;
 }
 
-static void runner_scenario(struct runner *r, unsigned index)
+struct runner_ends {
+    struct runner *runner;
+    const struct scenario *scenario;
+};
+
+static int runner_spawn_tool(void *arg, bool server, char *const argv[],
+                             struct spawned *ret_spawned, struct err *err)
+{
+    const struct runner_ends *ends = arg;
+
+    return ends->runner->driver->spawn(ends->runner->state,
+                                       server ? ends->scenario->to : ends->scenario->from, argv,
+                                       ret_spawned, err);
+}
+
+/* One ask, by us or by the tool that the options name. */
+static int runner_ask(struct runner *r, const struct scenario *scenario,
+                      const struct measure_path *path, const struct measure_ask *ask,
+                      const struct measure_watch *watch, struct scenario_result *result,
+                      struct err *err)
+{
+    struct runner_ends arg = {r, scenario};
+    const struct tool_ends ends = {.arg = &arg,
+                                   .spawn = runner_spawn_tool,
+                                   .client = scenario->from,
+                                   .server = scenario->to};
+    bool stream = ask->spec.kind == FLOW_TCP_STREAM || ask->spec.kind == FLOW_UDP_STREAM;
+
+    if (r->options->tool && stream)
+        return tool_measure(r->options->tool, &ends, path, ask, result, err);
+    return measure(path, ask, watch, result, err);
+}
+
+/* The asks of a scenario one after the other; then what its repetitions say so far. */
+static int runner_measure(struct runner *r, const struct scenario *scenario,
+                          const struct measure_path *path, uint32_t round,
+                          struct scenario_result *result, struct err *err)
+{
+    const struct measure_watch watch = {.on_interval = r->hooks->on_interval, .arg = r->hooks->arg};
+    struct measure_ask asks[STEPS_MAX_ASKS];
+    unsigned n = steps_asks(r->options, scenario, asks);
+    uint32_t first = result->n_measurements;
+    struct err repeat_err = {0};
+    int ret = 0, added = 0;
+
+    for (unsigned i = 0; i < n && ret == 0; i++)
+        ret = runner_ask(r, scenario, path, &asks[i], &watch, result, err);
+    if (ret == 0 && steps_under_load(r->options, scenario, asks))
+        ret = under_load_measure(path, &asks[0], &asks[1], &watch, result, err);
+    if (repeat_rounds(&r->options->repeat) > 1)
+        added = repeat_add(result, first, round, &repeat_err);
+    if (ret == 0 && added < 0 && err)
+        *err = repeat_err;
+    return ret < 0 ? ret : added;
+}
+
+/* Why a scenario is in no further round, if it is. */
+static void runner_scenario_end(struct runner *r, unsigned index, uint32_t round, int ret)
+{
+    const struct repeat_options *repeat = &r->options->repeat;
+    struct scenario_result *result = &r->run->scenarios[index];
+    enum repeat_end end = REPEAT_GOES_ON;
+
+    if (ret == -ECANCELED)
+        end = REPEAT_INTERRUPTED;
+    else if (ret < 0)
+        end = REPEAT_FAILED;
+    else if (repeat->until_share > 0 &&
+             repeat_is_narrow(result, 0, result->n_measurements, repeat->until_share))
+        end = REPEAT_NARROW;
+    else if (round == repeat_rounds(repeat))
+        end = REPEAT_ALL;
+    if (end == REPEAT_GOES_ON)
+        return;
+    r->done[index] = true;
+    repeat_end(result, 0, result->n_measurements, end);
+}
+
+static void runner_scenario(struct runner *r, unsigned index, uint32_t round)
 {
     const struct scenario *scenario = &scenario_table[index];
     struct scenario_result *result = &r->run->scenarios[index];
-    struct measure_ask asks[STEPS_MAX_ASKS];
-    unsigned n = steps_asks(r->options, scenario, asks);
-    const struct measure_watch watch = {.on_interval = r->hooks->on_interval, .arg = r->hooks->arg};
+    uint32_t rounds = repeat_rounds(&r->options->repeat);
     struct measure_path path;
     struct err err = {0};
     int ret = runner_path(r, scenario, result, &path, &err);
 
     r->n_begun++;
+    r->begun[index] = true;
     if (r->hooks->on_begin)
         r->hooks->on_begin(r->hooks->arg, r->n_begun, result,
                            steps_scenario_ns(r->options, scenario));
-    if (ret == 0)
+    if (ret == 0) {
         r->n_measured++;
-    for (unsigned i = 0; i < n && ret == 0; i++)
-        ret = measure(&path, &asks[i], &watch, result, &err);
+        ret = runner_measure(r, scenario, &path, round, result, &err);
+    }
     if (ret == -ECANCELED)
         r->interrupted = true;
+    else if (ret < 0 && rounds > 1)
+        err_wrap(&err, ret, "repetition %u of %u", round, rounds);
     result->status = ret < 0 ? SCENARIO_FAILED : SCENARIO_PASSED;
     result->reason[0] = 0;
     if (ret < 0)
         snprintf(result->reason, sizeof result->reason, "%.*s", (int)sizeof result->reason - 1,
                  ret == -ECANCELED ? "interrupted" : err.text);
+    runner_scenario_end(r, index, round, ret);
     if (r->hooks->on_scenario)
         r->hooks->on_scenario(r->hooks->arg, result);
 }
 
-static void runner_skip_rest(struct runner *r, unsigned step, const char *why)
+/* What has not begun is skipped; what has goes without further repetitions. */
+static void runner_skip_rest(struct runner *r, const char *why, enum repeat_end end)
 {
-    for (; step < r->steps.n_steps; step++) {
-        struct scenario_result *result;
+    for (unsigned i = 0; i < r->steps.n_steps; i++) {
+        unsigned index = r->steps.step[i].scenario;
+        struct scenario_result *result = &r->run->scenarios[index];
 
-        if (r->steps.step[step].kind != STEP_SCENARIO)
+        if (r->steps.step[i].kind != STEP_SCENARIO)
             continue;
-        result = &r->run->scenarios[r->steps.step[step].scenario];
+        repeat_end(result, 0, result->n_measurements, end);
+        if (r->begun[index])
+            continue;
         result->status = SCENARIO_SKIPPED;
         text_copy(result->reason, sizeof result->reason, why);
     }
@@ -238,8 +346,8 @@ static void runner_skip_rest(struct runner *r, unsigned step, const char *why)
 
 static void runner_list(struct runner *r)
 {
-    r->run->n_scenarios = SCENARIO_COUNT;
-    for (unsigned i = 0; i < SCENARIO_COUNT; i++) {
+    r->run->n_scenarios = r->steps.n_scenarios;
+    for (unsigned i = 0; i < r->steps.n_scenarios; i++) {
         struct scenario_result *result = &r->run->scenarios[i];
 
         text_copy(result->id, sizeof result->id, scenario_table[i].id);
@@ -281,11 +389,54 @@ static void runner_undo(struct runner *r)
     r->run->removal_ns = clock_mono_ns() - began;
 }
 
+static enum runner_end runner_interrupted(struct runner *r)
+{
+    runner_skip_rest(r, "interrupted before it began", REPEAT_INTERRUPTED);
+    return RUNNER_INTERRUPTED;
+}
+
+/* The chosen scenarios once, in order; those that are done are left out. RUNNER_DONE: go on. */
+static enum runner_end runner_round(struct runner *r, const unsigned *order, uint32_t round)
+{
+    for (unsigned k = 0; k < r->steps.n_scenarios; k++) {
+        unsigned index = order[k];
+
+        if (r->steps.skip[index] || r->done[index])
+            continue;
+        runner_scenario(r, index, round);
+        if (r->interrupted)
+            return runner_interrupted(r);
+        if (r->options->stop_on_error && r->run->scenarios[index].status == SCENARIO_FAILED) {
+            runner_skip_rest(r, "--stop-on-error: a scenario before it failed", REPEAT_FAILED);
+            return RUNNER_STOPPED;
+        }
+    }
+    return RUNNER_DONE;
+}
+
+static enum runner_end runner_rounds(struct runner *r)
+{
+    const struct repeat_record *record = &r->run->repeat;
+    uint64_t state = record->seed;
+    enum runner_end end = RUNNER_DONE;
+    unsigned order[SCENARIO_COUNT] = {0};
+
+    for (unsigned i = 0; i < r->steps.n_scenarios; i++)
+        order[i] = i;
+    for (uint32_t round = 1; round <= record->n && end == RUNNER_DONE; round++) {
+        if (record->shuffled)
+            repeat_shuffle(&state, order, r->steps.n_scenarios);
+        end = runner_round(r, order, round);
+    }
+    return end;
+}
+
 static enum runner_end runner_steps(struct runner *r)
 {
     uint64_t began = clock_mono_ns();
+    enum runner_end end;
 
-    for (unsigned i = 0; i < r->steps.n_steps; i++) {
+    for (unsigned i = 0; i < r->steps.n_steps && !r->interrupted; i++) {
         const struct step *step = &r->steps.step[i];
 
         if (step->kind == STEP_CREATE) {
@@ -293,25 +444,17 @@ static enum runner_end runner_steps(struct runner *r)
             r->run->staging_ns = clock_mono_ns() - began;
         } else if (step->kind == STEP_AGENT) {
             runner_agent(r, step->resource);
-        } else {
-            runner_scenario(r, step->scenario);
-        }
-        if (r->interrupted) {
-            runner_skip_rest(r, i + 1, "interrupted before it began");
-            return RUNNER_INTERRUPTED;
-        }
-        if (r->options->stop_on_error && step->kind == STEP_SCENARIO &&
-            r->run->scenarios[step->scenario].status == SCENARIO_FAILED) {
-            runner_skip_rest(r, i + 1, "--stop-on-error: a scenario before it failed");
-            return RUNNER_STOPPED;
         }
     }
-    if (r->n_begun && !r->n_measured) {
+    if (r->interrupted)
+        return runner_interrupted(r);
+    end = runner_rounds(r);
+    if (end == RUNNER_DONE && r->n_begun && !r->n_measured) {
         text_copy(r->run->error, sizeof r->run->error,
                   "no scenario could be measured: nothing it needs could be made");
         return RUNNER_ENVIRONMENT;
     }
-    return RUNNER_DONE;
+    return end;
 }
 
 enum runner_end runner_run(const struct run_options *options, const struct driver *driver,
@@ -329,6 +472,7 @@ enum runner_end runner_run(const struct run_options *options, const struct drive
     int ret;
 
     steps_make(options, &r.steps);
+    run->repeat = repeat_begin(&options->repeat);
     run->scenarios = calloc(SCENARIO_COUNT, sizeof *run->scenarios);
     if (!run->scenarios) {
         ret = err_set(&err, ENOMEM, "memory for scenarios");

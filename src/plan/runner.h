@@ -13,12 +13,12 @@
  */
 struct runner_hooks {
     void *arg;
-    /* The k-th scenario (1 …) begins; it should take about plan_ns. */
+    /* The k-th scenario (1 …) begins, each time that it is repeated; it should take about plan_ns. */
     void (*on_begin)(void *arg, unsigned k, const struct scenario_result *scenario,
                      uint64_t plan_ns);
     void (*on_interval)(void *arg, const struct measure_ask *ask, uint32_t index, double bps,
                         double per_s);
-    /* A scenario has ended: save. */
+    /* It has ended: save. */
     void (*on_scenario)(void *arg, const struct scenario_result *scenario);
     void (*on_talk)(void *arg, const char *text);
 };

@@ -4,14 +4,19 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const scenario_protocol_name[PROTOCOL_COUNT] = {"tcp", "udp", "icmp"};
+const char *const scenario_protocol_name[PROTOCOL_COUNT] = {"tcp", "udp", "icmp", "multicast"};
 
 /* Rows of one path: TCP, UDP, ICMP. */
 #define SCENARIO_PATH(group, words, from, to, ...)                                                 \
-    {group ".1", words ", TCP", PROTOCOL_TCP, from, to, __VA_ARGS__},                              \
-        {group ".2", words ", UDP", PROTOCOL_UDP, from, to, __VA_ARGS__},                          \
+    {group ".1", words ", TCP", PROTOCOL_TCP, from, to, __VA_ARGS__, NULL},                        \
+        {group ".2", words ", UDP", PROTOCOL_UDP, from, to, __VA_ARGS__, NULL},                    \
     {                                                                                              \
-        group ".3", words ", ICMP", PROTOCOL_ICMP, from, to, __VA_ARGS__                           \
+        group ".3", words ", ICMP", PROTOCOL_ICMP, from, to, __VA_ARGS__, NULL                     \
+    }
+
+#define SCENARIO_GROUP(group, words, from, ...)                                                    \
+    {                                                                                              \
+        group ".4", words ", Multicast", PROTOCOL_MULTICAST, from, "vm1", __VA_ARGS__              \
     }
 
 /* vm1 is the server; the clients' places make the path: same or other network, same or other node. */
@@ -29,8 +34,24 @@ const struct scenario scenario_table[SCENARIO_COUNT] = {
     SCENARIO_PATH("6", "Different Network, Floating IP, Inter-node", "vm5", "vm1", true, true, true,
                   true),
     SCENARIO_PATH("7", "Native Throughput", "node2", "node1", false, true, false, false),
-    {"8.1", "VM to Host Uploading", PROTOCOL_TCP, "vm1", "external", false, false, true, false},
-    {"8.2", "VM to Host Downloading", PROTOCOL_TCP, "external", "vm1", true, false, true, false},
+    {"8.1", "VM to Host Uploading", PROTOCOL_TCP, "vm1", "external", false, false, true, false,
+     NULL},
+    {"8.2", "VM to Host Downloading", PROTOCOL_TCP, "external", "vm1", true, false, true, false,
+     NULL},
+    SCENARIO_GROUP("1", "Same Network, Fixed IP, Intra-node", "vm2", false, false, false, true,
+                   NULL),
+    SCENARIO_GROUP("2", "Same Network, Fixed IP, Inter-node", "vm3", false, true, false, true,
+                   "vm2"),
+    SCENARIO_GROUP("3", "Different Network, Fixed IP, Intra-node", "vm4", false, false, true, true,
+                   NULL),
+    SCENARIO_GROUP("4", "Different Network, Fixed IP, Inter-node", "vm5", false, true, true, true,
+                   NULL),
+    SCENARIO_GROUP("5", "Different Network, Floating IP, Intra-node", "vm4", true, false, true,
+                   true, NULL),
+    SCENARIO_GROUP("6", "Different Network, Floating IP, Inter-node", "vm5", true, true, true, true,
+                   NULL),
+    {"7.4", "Native Throughput, Multicast", PROTOCOL_MULTICAST, "node2", "node1", false, true,
+     false, false, NULL},
 };
 
 const struct resource scenario_resources[SCENARIO_RESOURCES] = {
@@ -64,6 +85,8 @@ bool scenario_needs(const struct scenario *scenario, const struct resource *reso
     bool tenant = scenario->tenant || scenario->different_network;
 
     if (scenario_end_needs(scenario->from, resource) || scenario_end_needs(scenario->to, resource))
+        return true;
+    if (scenario->more && scenario_end_needs(scenario->more, resource))
         return true;
     /* Tenant networks stretch over both nodes; the router joins both networks and the outside. */
     if (tenant && resource->kind == RESOURCE_NODE)
@@ -99,6 +122,21 @@ bool scenario_matches(const char *patterns, const char *id)
     }
 }
 
+const char *scenario_group(bool v6) { return v6 ? "ff05::231:1" : "231.1.1.1"; }
+
+bool scenario_names_multicast(const char *patterns)
+{
+    for (const char *p = patterns; *p;) {
+        size_t len = strcspn(p, ",");
+
+        for (unsigned i = SCENARIO_USUAL; i < SCENARIO_COUNT; i++)
+            if (len == strlen(scenario_table[i].id) && strncmp(p, scenario_table[i].id, len) == 0)
+                return true;
+        p += len + (p[len] == ',');
+    }
+    return false;
+}
+
 int scenario_check_patterns(const char *patterns, struct err *err)
 {
     for (const char *p = patterns;; p++) {
@@ -109,7 +147,7 @@ int scenario_check_patterns(const char *patterns, struct err *err)
             any |= len > 0 && scenario_match_one(p, len, scenario_table[i].id);
         if (!any)
             return err_say(err,
-                           "there is no scenario '%.*s' (they are 1.1 to 7.3, 8.1 and 8.2; 2 and "
+                           "there is no scenario '%.*s' (they are 1.1 to 7.4, 8.1 and 8.2; 2 and "
                            "2.* are a group)",
                            (int)(len > 20 ? 20 : len), p);
         p += len;

@@ -8,7 +8,13 @@
 /*
  * Which paths and tests there are: the table of groups 1 to 8, with VMTP's numbers and names.
  */
-enum scenario_protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_ICMP, PROTOCOL_COUNT };
+enum scenario_protocol {
+    PROTOCOL_TCP,
+    PROTOCOL_UDP,
+    PROTOCOL_ICMP,
+    PROTOCOL_MULTICAST,
+    PROTOCOL_COUNT
+};
 
 struct scenario {
     const char *id;
@@ -18,10 +24,12 @@ struct scenario {
     bool floating;         /* to is reached at its floating address */
     bool inter_node;
     bool different_network;
-    bool tenant; /* groups 1 to 6: the scenario is about placement of two VMs */
+    bool tenant;      /* groups 1 to 6: the scenario is about placement of two VMs */
+    const char *more; /* multicast: one more receiver of that path; NULL none */
 };
 
-enum { SCENARIO_COUNT = 23 };
+/* The usual ones come first; those of multicast are part of a run that asks for them. */
+enum { SCENARIO_USUAL = 23, SCENARIO_COUNT = 30 };
 extern const struct scenario scenario_table[SCENARIO_COUNT];
 extern const char *const scenario_protocol_name[PROTOCOL_COUNT]; /* "tcp" … */
 
@@ -31,6 +39,11 @@ extern const struct resource scenario_resources[SCENARIO_RESOURCES];
 
 /* Does the scenario need the resource (as an end, as its network or node, or on its way)? */
 bool scenario_needs(const struct scenario *scenario, const struct resource *resource);
+
+/* The group of multicast when none is given: VMTP's, and one of the same number for IPv6. */
+const char *scenario_group(bool v6);
+/* Do the patterns name a multicast scenario by its whole id? "2" and "2.*" do not. */
+bool scenario_names_multicast(const char *patterns);
 
 /* Does "1.1,2.*,7" name the id? A pattern is an id, a group, or a group with ".*". */
 bool scenario_matches(const char *patterns, const char *id);

@@ -36,7 +36,8 @@ static int pair_prepare(struct session_pair *pair, struct peer *peer, const stru
 }
 
 /* What one side is asked to prepare. */
-static struct flow_spec pair_spec(const struct session_pair *pair, enum flow_role role)
+static struct flow_spec pair_spec(const struct session_pair *pair, enum flow_role role,
+                                  uint32_t server)
 {
     const struct measure_ask *ask = pair->ask;
     struct flow_spec spec = ask->spec;
@@ -50,10 +51,12 @@ static struct flow_spec pair_spec(const struct session_pair *pair, enum flow_rol
         if (pair->n_servers)
             spec.port = pair->port;
         spec.port_last = 0;
+        if (group && !spec.bind[0])
+            text_copy(spec.bind, sizeof spec.bind, pair->path->own_client);
         return spec;
     }
     spec.pin = ask->pin_server;
-    spec.bind[0] = 0;
+    text_copy(spec.bind, sizeof spec.bind, group ? pair->path->own[server] : "");
     if (!group)
         text_copy(spec.address, sizeof spec.address, v6 ? "::" : "0.0.0.0");
     /* All receivers of a group listen where the first one does. */
@@ -77,13 +80,13 @@ int session_pair_open(struct session_pair *pair, const struct measure_path *path
     if (getrandom(pair->token, sizeof pair->token, 0) != sizeof pair->token)
         return err_set(err, errno, "making a token");
     for (uint32_t i = 0; i < pair->n_servers && r == 0; i++) {
-        spec = pair_spec(pair, FLOW_SERVER);
+        spec = pair_spec(pair, FLOW_SERVER, i);
         r = pair_prepare(pair, pair->server[i], &spec, &pair->server_session[i], err);
         pair->port = (uint16_t)pair->server_session[i].number;
     }
     if (r < 0)
         return r;
-    spec = pair_spec(pair, FLOW_CLIENT);
+    spec = pair_spec(pair, FLOW_CLIENT, 0);
     return pair_prepare(pair, path->client, &spec, &pair->client_session, err);
 }
 

@@ -2,10 +2,11 @@
 #include "plan/steps.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "plan/under_load.h"
 
 #include <string.h>
 
-enum { STEPS_ECHO_GAP_MS = 1, STEPS_SEARCH_NS = 900 * CLOCK_MS, STEPS_OVERHEAD_NS = 40 * CLOCK_MS };
+enum { STEPS_SEARCH_NS = 900 * CLOCK_MS, STEPS_OVERHEAD_NS = 40 * CLOCK_MS };
 
 static const char *steps_why_not(const struct run_options *o, const struct scenario *s,
                                  bool *ret_chosen)
@@ -27,6 +28,8 @@ static const char *steps_why_not(const struct run_options *o, const struct scena
         *ret_chosen = false;
         return "not chosen: --same-network-only leaves out paths through the router";
     }
+    if (s->protocol == PROTOCOL_MULTICAST && s->different_network)
+        return "the router between the networks forwards no multicast";
     if (o->ipv6 && s->floating)
         return "a floating IPv6 address does not exist: there is no NAT to pass";
     return NULL;
@@ -44,7 +47,8 @@ static bool steps_is_end(const struct steps *steps, const char *name)
     for (unsigned i = 0; i < SCENARIO_COUNT; i++) {
         const struct scenario *s = &scenario_table[i];
 
-        if (!steps->skip[i] && (strcmp(s->from, name) == 0 || strcmp(s->to, name) == 0))
+        if (!steps->skip[i] && (strcmp(s->from, name) == 0 || strcmp(s->to, name) == 0 ||
+                                (s->more && strcmp(s->more, name) == 0)))
             return true;
     }
     return false;
@@ -52,7 +56,8 @@ static bool steps_is_end(const struct steps *steps, const char *name)
 
 void steps_make(const struct run_options *options, struct steps *ret_steps)
 {
-    *ret_steps = (struct steps){0};
+    *ret_steps = (struct steps){
+        .n_scenarios = options->protocols[PROTOCOL_MULTICAST] ? SCENARIO_COUNT : SCENARIO_USUAL};
     for (unsigned i = 0; i < SCENARIO_COUNT; i++)
         ret_steps->skip[i] = steps_why_not(options, &scenario_table[i], &ret_steps->chosen[i]);
     for (unsigned k = 0; k < SCENARIO_RESOURCES; k++) {
@@ -88,27 +93,20 @@ static struct measure_ask steps_ask(const struct run_options *o, enum flow_kind 
                                     uint32_t payload_bytes, uint64_t duration_ns)
 {
     struct measure_ask ask = {
-        .spec = {.kind = kind,
-                 .direction = FLOW_FORWARD,
-                 .payload_bytes = payload_bytes,
-                 .n_flows = kind == FLOW_TCP_STREAM || kind == FLOW_UDP_STREAM ? o->n_flows : 1,
-                 .port = o->port,
-                 .port_last = o->port_last,
-                 .gso = 1},
+        .spec = run_options_spec(o, kind, payload_bytes),
+        .pin_server = o->pin_server,
         .duration_ns = duration_ns,
-        .warmup_ns = measure_warmup(kind, duration_ns),
+        .warmup_ns = o->warmup_ns != UINT64_MAX ? o->warmup_ns : measure_warmup(kind, duration_ns),
         .interval_ns = duration_ns >= 2ULL * CLOCK_S ? CLOCK_S : duration_ns / 10,
-        .loss_target = {o->loss_target},
-        .n_loss_targets = 1};
+        .n_loss_targets = o->n_loss_targets};
 
-    if (kind == FLOW_TCP_STREAM || kind == FLOW_TCP_RR)
-        text_copy(ask.spec.cc, sizeof ask.spec.cc, o->cc);
-    if (kind == FLOW_TCP_STREAM || kind == FLOW_UDP_STREAM)
+    memcpy(ask.loss_target, o->loss_target, sizeof ask.loss_target);
+    if (!flow_kind_asks(kind))
         ask.rate_bps = o->bandwidth_bps;
+    if (kind == FLOW_MULTICAST && !ask.rate_bps)
+        ask.rate_bps = MEASURE_MULTICAST_BPS;
     if (kind == FLOW_UDP_STREAM)
         ask.search = o->bandwidth_bps == 0;
-    if (kind == FLOW_ICMP_ECHO)
-        ask.spec.gap_ns = (uint64_t)STEPS_ECHO_GAP_MS * CLOCK_MS;
     return ask;
 }
 
@@ -118,24 +116,41 @@ unsigned steps_asks(const struct run_options *o, const struct scenario *scenario
     static const struct {
         enum flow_kind stream, rr;
     } kinds[] = {[PROTOCOL_TCP] = {FLOW_TCP_STREAM, FLOW_TCP_RR},
-                 [PROTOCOL_UDP] = {FLOW_UDP_STREAM, FLOW_UDP_RR}};
-    const struct run_sizes *sizes[PROTOCOL_COUNT] = {&o->tcp, &o->udp, &o->icmp};
+                 [PROTOCOL_UDP] = {FLOW_UDP_STREAM, FLOW_UDP_RR},
+                 [PROTOCOL_ICMP] = {FLOW_ICMP_ECHO, FLOW_ICMP_ECHO},
+                 [PROTOCOL_MULTICAST] = {FLOW_MULTICAST, FLOW_MULTICAST}};
+    const struct run_sizes mix = {{flow_imix_largest()}, 1};
+    const struct run_sizes *sizes[PROTOCOL_COUNT] = {&o->tcp, o->imix ? &mix : &o->udp, &o->icmp,
+                                                     &o->udp};
     const struct run_sizes *mine = sizes[scenario->protocol];
     unsigned n = 0;
 
     for (uint32_t i = 0; i < mine->n; i++)
         ret_asks[n++] = steps_ask(
             o,
-            scenario->protocol == PROTOCOL_ICMP ? FLOW_ICMP_ECHO : kinds[scenario->protocol].stream,
+            kinds[scenario->protocol].stream,
             mine->size[i],
             scenario->protocol == PROTOCOL_ICMP && mine->n > 1
                 ? steps_part(o->time_ns, mine->n, CLOCK_S / 5, o->time_ns)
                 : o->time_ns);
     /* Latency at the same layer, a quarter as long: a closed loop gives ten thousand samples a second. */
-    if (scenario->protocol != PROTOCOL_ICMP)
+    if (kinds[scenario->protocol].rr != kinds[scenario->protocol].stream)
         ret_asks[n++] = steps_ask(o, kinds[scenario->protocol].rr, o->rr_bytes,
                                   steps_part(o->time_ns, 4, CLOCK_S / 4, 2ULL * CLOCK_S));
     return n;
+}
+
+bool steps_under_load(const struct run_options *o, const struct scenario *scenario,
+                      struct measure_ask ret_asks[2])
+{
+    if (!o->under_load || scenario->protocol != PROTOCOL_TCP)
+        return false;
+    ret_asks[0] = steps_ask(o, FLOW_STAMP, FLOW_STAMP_BYTES, o->time_ns);
+    ret_asks[0].spec.gap_ns = CLOCK_MS;
+    if (o->warmup_ns == UINT64_MAX)
+        ret_asks[0].warmup_ns = under_load_warmup(o->time_ns);
+    ret_asks[1] = steps_ask(o, FLOW_TCP_STREAM, o->tcp.size[0], o->time_ns);
+    return true;
 }
 
 uint64_t steps_scenario_ns(const struct run_options *options, const struct scenario *scenario)
@@ -149,5 +164,7 @@ uint64_t steps_scenario_ns(const struct run_options *options, const struct scena
         if (asks[i].search)
             ns += STEPS_SEARCH_NS;
     }
+    if (steps_under_load(options, scenario, asks))
+        ns += under_load_plan_ns(&asks[0]);
     return ns;
 }

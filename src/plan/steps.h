@@ -20,6 +20,7 @@ struct steps {
     struct step step[2 * SCENARIO_RESOURCES + SCENARIO_COUNT];
     unsigned n_steps;
     const char *skip[SCENARIO_COUNT]; /* why a scenario is left out; NULL: it is done */
+    unsigned n_scenarios;             /* rows of scenario_table that the run is about */
     bool chosen[SCENARIO_COUNT];      /* false: left out because the user did not choose it */
 };
 
@@ -29,6 +30,13 @@ void steps_make(const struct run_options *options, struct steps *ret_steps);
 enum { STEPS_MAX_ASKS = RUN_MAX_SIZES + 1 };
 unsigned steps_asks(const struct run_options *options, const struct scenario *scenario,
                     struct measure_ask ret_asks[STEPS_MAX_ASKS]);
+
+/*
+ * Does the scenario measure latency under load? Then ret_asks is the probe, by STAMP, and the stream, which is the first of
+ * its asks.
+ */
+bool steps_under_load(const struct run_options *options, const struct scenario *scenario,
+                      struct measure_ask ret_asks[2]);
 
 /* About how long a scenario takes. */
 uint64_t steps_scenario_ns(const struct run_options *options, const struct scenario *scenario);

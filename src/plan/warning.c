@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/warning.h"
+#include "base/auto.h"
+#include "base/stat.h"
+#include "base/text.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const double offered_share = 0.97, steal_share = 0.05;
+/* A series that begins below start_share of the rest, and by start_deviations of it, was still rising. */
+static const double offered_share = 0.97, steal_share = 0.05, start_share = 0.9,
+                    start_deviations = 3;
+
+enum { WARNING_SERIES = 5 }; /* shorter ones do not tell */
 
 /* One more thing that a reader must know, behind those before it, as far as there is room. */
 __attribute__((format(printf, 2, 3))) static void warning_note(struct measurement *m,
@@ -69,6 +78,99 @@ static void warning_steal(struct measurement *m)
     }
 }
 
+/* The intervals that lie in the window as a whole. */
+static uint32_t warning_whole(const struct flow_result *side)
+{
+    uint64_t window_ns = metric_get(&side->metrics, METRIC_window_ns);
+    uint64_t n = side->interval_ns ? window_ns / side->interval_ns : 0;
+
+    return n < side->n_intervals ? (uint32_t)n : side->n_intervals;
+}
+
+static double warning_deviation(const double *v, size_t n)
+{
+    double mean = stat_mean(v, n), sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (v[i] - mean) * (v[i] - mean);
+    return n > 1 ? sqrt(sum / (double)(n - 1)) : 0;
+}
+
+/* The warm-up that was set, against the one that the receiver's series tells of. */
+static void warning_warmup(struct measurement *m)
+{
+    const struct flow_result *side = &m->receiver;
+    uint32_t n = warning_whole(side);
+    AUTO(free_p) double *v = n >= WARNING_SERIES ? calloc(n, sizeof *v) : NULL;
+    char start[TEXT_SHORT], rate[TEXT_SHORT], better[TEXT_SHORT];
+    double first, rest;
+    size_t cut;
+
+    if (!v)
+        return;
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = (double)side->intervals[i].bytes;
+    cut = stat_truncation(v, n);
+    first = stat_mean(v, cut);
+    rest = stat_mean(v + cut, n - cut);
+    if (cut == 0 || first > start_share * rest ||
+        rest - first < start_deviations * warning_deviation(v + cut, n - cut))
+        return;
+    text_show_time((double)(cut * side->interval_ns), start);
+    text_show_time((double)(m->warmup_ns + cut * side->interval_ns), better);
+    text_show_rate(rest * 8e9 / (double)side->interval_ns, rate);
+    warning_note(m,
+                 "the warm-up was too short: the first %s of the window brought %.0f %% of the %s "
+                 "of the rest (a --warmup of %s leaves them out)",
+                 start, first / rest * 100, rate, better);
+}
+
+/* A latency without a word on where its two ends ran says little: waking another CPU costs more than many a path. */
+static void warning_placement(struct measurement *m)
+{
+    if (!m->placement[0] || m->pinned)
+        return;
+    if (strcmp(m->placement, "different") != 0)
+        warning_note(m,
+                     "not pinned: at the end its two ends ran on the same CPU (--cpu pins them)");
+    else if (m->spin)
+        warning_note(m,
+                     "not pinned: at the end its two ends ran on different CPUs (--cpu pins them)");
+    else
+        warning_note(m, "not pinned: at the end its two ends ran on different CPUs and slept while "
+                        "they waited, so that each answer wakes a CPU (--cpu pins, --spin does not "
+                        "sleep)");
+}
+
+static void warning_asks(struct measurement *m)
+{
+    uint64_t timeouts = metric_get(&m->headline, METRIC_timeouts),
+             missed = metric_get(&m->headline, METRIC_missed);
+
+    if (timeouts)
+        warning_note(m, "%llu requests without an answer are in no percentile",
+                     (unsigned long long)timeouts);
+    if (missed)
+        warning_note(m, "%llu requests of the schedule were not sent, and are in no percentile",
+                     (unsigned long long)missed);
+    warning_placement(m);
+}
+
+/* Who measures at the far end is not us. */
+static void warning_foreign(struct measurement *m)
+{
+    int lean = (int)metric_get(&m->sender.metrics, METRIC_lean_refused);
+
+    if (m->peer == FLOW_PEER_IPERF3 || m->peer == FLOW_PEER_IPERF2)
+        warning_note(m,
+                     "counted with %s at the far end: its CPU and its socket's losses are not "
+                     "known",
+                     flow_peer_name[m->peer]);
+    if (lean)
+        warning_note(m, "the kernel did not let the sender go without copying (%s): it copied",
+                     strerror(lean));
+}
+
 void warning_judge(struct measurement *m, bool v6)
 {
     uint64_t paced = metric_get(&m->sender.metrics, METRIC_paced_write_bytes);
@@ -81,10 +183,12 @@ void warning_judge(struct measurement *m, bool v6)
                      (unsigned long long)paced);
     if (m->searched)
         warning_search(m);
-    if (m->kind == FLOW_UDP_STREAM)
+    if (m->kind == FLOW_UDP_STREAM || m->kind == FLOW_MULTICAST)
         warning_udp(m, v6);
-    if (metric_get(&m->headline, METRIC_timeouts))
-        warning_note(m, "%llu requests without an answer are in no percentile",
-                     (unsigned long long)metric_get(&m->headline, METRIC_timeouts));
+    if (m->kind == FLOW_TCP_STREAM && m->limit != LIMIT_REQUESTED_RATE)
+        warning_warmup(m);
+    if (flow_kind_asks(m->kind))
+        warning_asks(m);
+    warning_foreign(m);
     warning_steal(m);
 }

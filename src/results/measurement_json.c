@@ -3,6 +3,14 @@
 
 #include "results/doc.h"
 
+#define MEASUREMENT_JSON_DATAGRAMS                                                                 \
+    {METRIC_window_ns,  METRIC_offered_pps, METRIC_received_pps, METRIC_throughput_bps,            \
+     METRIC_loss_share, METRIC_reordered,   METRIC_duplicated,   METRIC_jitter_ns},                \
+        8
+#define MEASUREMENT_JSON_ANSWERS                                                                   \
+    {METRIC_window_ns, METRIC_transactions, METRIC_transactions_per_s}, 3
+#define MEASUREMENT_JSON_ECHOES {METRIC_sent, METRIC_received, METRIC_loss_share}, 3
+
 /* What every measurement of a kind says, be it null. */
 static const struct measurement_json_kind {
     const char *kind, *transport, *size_key;
@@ -18,36 +26,16 @@ static const struct measurement_json_kind {
                          3,
                          true,
                          true},
-    [FLOW_UDP_STREAM] = {"udp_stream",
-                         NULL,
-                         "payload_bytes",
-                         {METRIC_window_ns, METRIC_offered_pps, METRIC_received_pps,
-                          METRIC_throughput_bps, METRIC_loss_share, METRIC_reordered,
-                          METRIC_duplicated, METRIC_jitter_ns},
-                         8,
-                         true,
+    [FLOW_UDP_STREAM] = {"udp_stream", NULL, "payload_bytes", MEASUREMENT_JSON_DATAGRAMS, true,
                          false},
-    [FLOW_ICMP_ECHO] = {"icmp_echo",
-                        NULL,
-                        "payload_bytes",
-                        {METRIC_sent, METRIC_received, METRIC_loss_share},
-                        3,
-                        false,
+    [FLOW_ICMP_ECHO] = {"icmp_echo", NULL, "payload_bytes", MEASUREMENT_JSON_ECHOES, false, false},
+    [FLOW_TCP_RR] = {"rr", "tcp", "payload_bytes", MEASUREMENT_JSON_ANSWERS, false, true},
+    [FLOW_UDP_RR] = {"rr", "udp", "payload_bytes", MEASUREMENT_JSON_ANSWERS, false, false},
+    /* Its connections are many and short: no one congestion control is in force. */
+    [FLOW_TCP_CRR] = {"crr", "tcp", "payload_bytes", MEASUREMENT_JSON_ANSWERS, false, false},
+    [FLOW_STAMP] = {"stamp", NULL, "payload_bytes", MEASUREMENT_JSON_ECHOES, false, false},
+    [FLOW_MULTICAST] = {"multicast", NULL, "payload_bytes", MEASUREMENT_JSON_DATAGRAMS, true,
                         false},
-    [FLOW_TCP_RR] = {"rr",
-                     "tcp",
-                     "payload_bytes",
-                     {METRIC_window_ns, METRIC_transactions, METRIC_transactions_per_s},
-                     3,
-                     false,
-                     true},
-    [FLOW_UDP_RR] = {"rr",
-                     "udp",
-                     "payload_bytes",
-                     {METRIC_window_ns, METRIC_transactions, METRIC_transactions_per_s},
-                     3,
-                     false,
-                     false},
 };
 
 static json_t *measurement_json_metric(const struct metric_set *set, enum metric m)
@@ -163,6 +151,32 @@ static json_t *measurement_json_side(const struct flow_result *side, const struc
     return o;
 }
 
+static json_t *measurement_json_targets(const struct search *search)
+{
+    json_t *list = json_array();
+    int bad = 0;
+
+    for (uint32_t i = 0; i < search->n_targets; i++) {
+        const struct search_target *t = &search->target[i];
+        json_t *o = json_object();
+
+        bad |= json_object_set_new(o, "loss_target", doc_real(t->loss_target));
+        bad |= json_object_set_new(o, "rate_bps", doc_whole(t->rate_bps));
+        bad |= json_object_set_new(o, "received_bps", doc_real(t->received_bps));
+        bad |= json_object_set_new(o, "loss_share", doc_real(t->loss_share));
+        bad |= json_object_set_new(o, "loss_low_share", doc_real(t->loss_low_share));
+        bad |= json_object_set_new(o, "loss_high_share", doc_real(t->loss_high_share));
+        bad |= json_object_set_new(o, "duration_ns", doc_whole(t->duration_ns));
+        bad |= json_object_set_new(o, "confirmed", json_boolean(t->confirmed));
+        bad |= json_array_append_new(list, o);
+    }
+    if (bad) {
+        json_decref(list);
+        return NULL;
+    }
+    return list;
+}
+
 static json_t *measurement_json_search(const struct search *search)
 {
     json_t *o = json_object(), *probes = json_array();
@@ -186,6 +200,8 @@ static json_t *measurement_json_search(const struct search *search)
     bad |= json_object_set_new(o, "loss_target", doc_real(search->loss_target));
     bad |= json_object_set_new(o, "duration_ns", doc_whole(search->duration_ns));
     bad |= json_object_set_new(o, "confirmed", json_boolean(search->confirmed));
+    if (search->n_targets)
+        bad |= json_object_set_new(o, "targets", measurement_json_targets(search));
     bad |= json_object_set_new(o, "probes", probes);
     if (bad) {
         json_decref(o);
@@ -198,14 +214,16 @@ static json_t *measurement_json_search(const struct search *search)
 static int measurement_json_missing(json_t *o, const struct measurement *m)
 {
     const struct measurement_json_kind *kind = &measurement_json_kinds[m->kind];
-    const char *why = m->error[0] ? "the measurement failed" : "not measured";
+    const char *why = m->error[0] ? "the measurement failed"
+                      : m->peer   ? "the far end's program does not tell"
+                                  : "not measured";
     json_t *missing = json_object();
     int bad = 0;
 
     for (unsigned i = 0; i < kind->n_must; i++)
         if (!m->headline.has[kind->must[i]])
             bad |= measurement_json_miss(o, missing, metric_table[kind->must[i]].name, why);
-    if (m->kind != FLOW_UDP_STREAM) {
+    if (!kind->stream || m->kind == FLOW_TCP_STREAM) {
         if (m->sender.rtt && m->sender.rtt->count)
             bad |= json_object_set_new(o, "rtt_ns", measurement_json_rtt(m->sender.rtt));
         else
@@ -246,6 +264,46 @@ static int measurement_json_words(json_t *o, const struct measurement *m)
     return bad;
 }
 
+/* How it was measured, where that is not as ever. */
+static int measurement_json_how(json_t *o, const struct measurement *m)
+{
+    bool asks = flow_kind_asks(m->kind);
+    int bad = 0;
+
+    if (m->kind == FLOW_TCP_STREAM)
+        bad |= json_object_set_new(o, "io", json_string(flow_io_name[m->io]));
+    if (m->peer)
+        bad |= json_object_set_new(o, "peer", json_string(flow_peer_name[m->peer]));
+    if (m->tool[0])
+        bad |= json_object_set_new(o, "tool", doc_string(m->tool));
+    if (m->to[0])
+        bad |= json_object_set_new(o, "to", doc_string(m->to));
+    if (m->load)
+        bad |= json_object_set_new(o, "load", json_string(load_name[m->load]));
+    if (m->imix)
+        bad |= json_object_set_new(o, "imix", json_true());
+    if (asks && m->gap_ns)
+        bad |= json_object_set_new(o, "gap_ns", doc_whole(m->gap_ns));
+    if (asks && m->kind != FLOW_ICMP_ECHO)
+        bad |= json_object_set_new(o, "spin", json_boolean(m->spin));
+    if (m->pinned)
+        bad |= json_object_set_new(o, "pinned", json_true());
+    return bad;
+}
+
+int measurement_json_what(json_t *o, const struct measurement *m)
+{
+    const struct measurement_json_kind *kind = &measurement_json_kinds[m->kind];
+    int bad = json_object_set_new(o, "kind", json_string(kind->kind));
+
+    if (kind->transport)
+        bad |= json_object_set_new(o, "transport", json_string(kind->transport));
+    bad |= json_object_set_new(o, "direction", json_string(m->reverse ? "reverse" : "forward"));
+    bad |= json_object_set_new(o, kind->size_key, doc_whole(m->payload_bytes));
+    bad |= json_object_set_new(o, "flows", doc_whole(m->n_flows));
+    return bad | measurement_json_how(o, m);
+}
+
 json_t *measurement_json(const struct measurement *m)
 {
     const struct measurement_json_kind *kind = &measurement_json_kinds[m->kind];
@@ -256,12 +314,11 @@ json_t *measurement_json(const struct measurement *m)
     json_t *o = json_object();
     int bad = 0;
 
-    bad |= json_object_set_new(o, "kind", json_string(kind->kind));
-    if (kind->transport)
-        bad |= json_object_set_new(o, "transport", json_string(kind->transport));
-    bad |= json_object_set_new(o, "direction", json_string(m->reverse ? "reverse" : "forward"));
-    bad |= json_object_set_new(o, kind->size_key, doc_whole(m->payload_bytes));
-    bad |= json_object_set_new(o, "flows", doc_whole(m->n_flows));
+    bad |= measurement_json_what(o, m);
+    if (m->repetition) {
+        bad |= json_object_set_new(o, "repetition", doc_whole(m->repetition));
+        bad |= json_object_set_new(o, "outlier", json_boolean(m->outlier));
+    }
     bad |= json_object_set_new(o, "warmup_ns", doc_whole(m->warmup_ns));
     if (m->port)
         bad |= json_object_set_new(o, "port", doc_whole(m->port));

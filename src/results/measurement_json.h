@@ -13,3 +13,5 @@
  * owns    the answer: the caller ends it with json_decref()
  */
 json_t *measurement_json(const struct measurement *m);
+/* What was measured, without what was found: kind, direction, sizes and how. Not 0 without memory. */
+int measurement_json_what(json_t *o, const struct measurement *m);

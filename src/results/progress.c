@@ -172,29 +172,23 @@ void progress_end(struct progress *p, enum scenario_status status, const char *t
 const char *progress_headline(const struct measurement *m, char ret[PROGRESS_HEADLINE_SIZE])
 {
     char text[TEXT_SHORT];
+    double value;
 
     ret[0] = 0;
-    switch (m->kind) {
-    case FLOW_TCP_STREAM:
-    case FLOW_UDP_STREAM:
-    case FLOW_MULTICAST:
-        if (m->headline.has[METRIC_throughput_bps])
-            text_show_rate(metric_get_real(&m->headline, METRIC_throughput_bps), ret);
+    if (!measurement_value(m, &value))
+        return ret;
+    switch (measurement_measured(m)) {
+    case MEASURED_THROUGHPUT:
+        text_show_rate(value, ret);
         break;
-    case FLOW_ICMP_ECHO:
-    case FLOW_STAMP:
-        if (m->sender.rtt && m->sender.rtt->count)
-            text_show_time((double)hist_percentile(m->sender.rtt, 0.5), ret);
+    case MEASURED_RTT:
+        text_show_time(value, ret);
         break;
-    case FLOW_TCP_RR:
-    case FLOW_UDP_RR:
-    case FLOW_TCP_CRR:
-        if (m->headline.has[METRIC_transactions_per_s]) {
-            text_show_count(metric_get_real(&m->headline, METRIC_transactions_per_s), text);
-            snprintf(ret, PROGRESS_HEADLINE_SIZE, "%s%s", text, strchr(text, ' ') ? "/s" : " /s");
-        }
+    case MEASURED_TRANSACTIONS:
+        text_show_count(value, text);
+        snprintf(ret, PROGRESS_HEADLINE_SIZE, "%s%s", text, strchr(text, ' ') ? "/s" : " /s");
         break;
-    case FLOW_KIND_COUNT:
+    case MEASURED_COUNT:
         break;
     }
     return ret;

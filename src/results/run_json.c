@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "results/doc.h"
 #include "results/measurement_json.h"
+#include "results/repeats.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,6 +29,23 @@ static json_t *run_json_text_or_null(const char *text)
     return *text ? doc_string(text) : json_null();
 }
 
+/* How often, how long, in which order; absent when all was measured once and in the usual order. */
+static json_t *run_json_repeat(const struct repeat_record *repeat)
+{
+    json_t *o = json_object();
+    int bad = 0;
+
+    bad |= json_object_set_new(o, "n", doc_whole(repeat->n));
+    if (repeat->until_share > 0)
+        bad |= json_object_set_new(o, "until_share", doc_real(repeat->until_share));
+    bad |= json_object_set_new(o, "seed", doc_whole(repeat->seed));
+    if (bad) {
+        json_decref(o);
+        return NULL;
+    }
+    return o;
+}
+
 static json_t *run_json_run(const struct run_result *run)
 {
     json_t *o = json_object(), *command = json_array();
@@ -46,6 +64,8 @@ static json_t *run_json_run(const struct run_result *run)
         bad |= json_object_set_new(o, "staging_ns", json_integer((json_int_t)run->staging_ns));
     if (run->removal_ns)
         bad |= json_object_set_new(o, "removal_ns", json_integer((json_int_t)run->removal_ns));
+    if (run->repeat.shuffled)
+        bad |= json_object_set_new(o, "repeat", run_json_repeat(&run->repeat));
     if (run->error[0])
         bad |= json_object_set_new(o, "error", doc_string(run->error));
     if (bad) {
@@ -120,6 +140,8 @@ static json_t *run_json_scenario(const struct scenario_result *scenario)
     bad |= json_object_set_new(o, "from", run_json_end(&scenario->from));
     bad |= json_object_set_new(o, "to", run_json_end(&scenario->to));
     bad |= json_object_set_new(o, "measurements", measurements);
+    if (scenario->n_repeats)
+        bad |= json_object_set_new(o, "repeats", repeats_json(scenario));
     if (bad) {
         json_decref(o);
         return NULL;

@@ -5,6 +5,7 @@
 #include "results/csv.h"
 #include "results/doc.h"
 #include "results/json_out.h"
+#include "results/repeats.h"
 #include "results/table_column.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@ struct table {
     bool colour, wide;
     struct table_row *rows; /* owned */
     size_t n_rows;
+    json_t *typical; /* owned: a list of what stands for repetitions, lent to the rows */
     size_t n_not_chosen;
     const char *notes[TABLE_NOTES]; /* lent by the document */
     unsigned n_notes;
@@ -90,34 +92,81 @@ static unsigned table_note(struct table *t, const char *text)
     return ++t->n_notes;
 }
 
+static void table_add(struct table *t, const json_t *scenario, const json_t *m,
+                      const json_t *repeats)
+{
+    t->rows[t->n_rows++] = (struct table_row){.scenario = scenario,
+                                              .measurement = m,
+                                              .repeats = repeats,
+                                              .note = table_note(t, doc_text(m, "warning"))};
+}
+
+/* One row for all repetitions, where the first of them stands. */
+static int table_add_typical(struct table *t, const json_t *scenario, const json_t *entry)
+{
+    json_t *typical;
+
+    if (doc_count(entry, "n") == 0)
+        return 0;
+    typical = repeats_typical(scenario, entry);
+    if (!typical)
+        return 0;
+    if (json_array_append_new(t->typical, typical) < 0)
+        return -ENOMEM;
+    table_add(t, scenario, typical, entry);
+    return 0;
+}
+
+/* Repetitions have rows of their own in the wide table, and where they failed. */
+static int table_collect_scenario(struct table *t, const json_t *scenario)
+{
+    const json_t *list = doc_at(scenario, "measurements"), *all = doc_at(scenario, "repeats");
+    size_t n_all = json_array_size(all);
+    AUTO(free_p) bool *shown = calloc(n_all + 1, sizeof *shown);
+
+    if (!shown)
+        return -ENOMEM;
+    for (size_t k = 0; k < json_array_size(list); k++) {
+        const json_t *m = json_array_get(list, k);
+        size_t at = 0;
+
+        while (at < n_all && !repeats_has(json_array_get(all, at), k))
+            at++;
+        if (at < n_all && !shown[at]) {
+            shown[at] = true;
+            if (table_add_typical(t, scenario, json_array_get(all, at)) < 0)
+                return -ENOMEM;
+        }
+        if (at == n_all || t->wide || *doc_text(m, "error"))
+            table_add(t, scenario, m, NULL);
+    }
+    return 0;
+}
+
 static int table_collect(struct table *t, const json_t *document)
 {
     const json_t *scenarios = doc_at(document, "scenarios");
     size_t n = 0;
 
-    for (size_t i = 0; i < json_array_size(scenarios); i++)
-        n += 1 + json_array_size(doc_at(json_array_get(scenarios, i), "measurements"));
+    for (size_t i = 0; i < json_array_size(scenarios); i++) {
+        const json_t *scenario = json_array_get(scenarios, i);
+
+        n += 1 + json_array_size(doc_at(scenario, "measurements")) +
+             json_array_size(doc_at(scenario, "repeats"));
+    }
     t->rows = calloc(n + 1, sizeof *t->rows);
-    if (!t->rows)
+    t->typical = json_array();
+    if (!t->rows || !t->typical)
         return -ENOMEM;
     for (size_t i = 0; i < json_array_size(scenarios); i++) {
-        const json_t *scenario = json_array_get(scenarios, i),
-                     *list = doc_at(scenario, "measurements");
+        const json_t *scenario = json_array_get(scenarios, i);
 
-        if (table_not_chosen(scenario)) {
+        if (table_not_chosen(scenario))
             t->n_not_chosen++;
-            continue;
-        }
-        if (json_array_size(list) == 0)
-            t->rows[t->n_rows++] = (struct table_row){.scenario = scenario};
-        for (size_t k = 0; k < json_array_size(list); k++) {
-            const json_t *m = json_array_get(list, k);
-
-            t->rows[t->n_rows++] =
-                (struct table_row){.scenario = scenario,
-                                   .measurement = m,
-                                   .note = table_note(t, doc_text(m, "warning"))};
-        }
+        else if (json_array_size(doc_at(scenario, "measurements")) == 0)
+            table_add(t, scenario, NULL, NULL);
+        else if (table_collect_scenario(t, scenario) < 0)
+            return -ENOMEM;
     }
     return 0;
 }
@@ -149,6 +198,13 @@ static void table_head(const struct table *t, const json_t *document)
         snprintf(text, sizeof text, "kernel %s, %llu CPUs%s%s%s, default congestion control %s",
                  *kernel ? kernel : "-", (unsigned long long)doc_count(node, "cpus"),
                  *cpu ? " (" : "", cpu, *cpu ? ")" : "", *cc ? cc : "-");
+        table_wrap(t, "", text);
+    }
+    if (doc_at(document, "run.repeat.seed")) {
+        snprintf(text, sizeof text, "%llu round%s, in an order by seed %llu",
+                 (unsigned long long)doc_count(document, "run.repeat.n"),
+                 doc_count(document, "run.repeat.n") == 1 ? "" : "s",
+                 (unsigned long long)doc_count(document, "run.repeat.seed"));
         table_wrap(t, "", text);
     }
     if (*doc_text(document, "run.error"))
@@ -186,7 +242,7 @@ static void table_foot(const struct table *t, const json_t *document)
 /* The path a scenario is on: its name less the protocol, which TEST says. */
 static void table_path(const json_t *scenario, char ret[TABLE_CELL_SIZE])
 {
-    static const char *const tails[] = {", TCP", ", UDP", ", ICMP"};
+    static const char *const tails[] = {", TCP", ", UDP", ", ICMP", ", Multicast"};
     size_t len;
 
     doc_clean(ret, TABLE_CELL_SIZE, doc_text(scenario, "name"));
@@ -240,6 +296,21 @@ static int table_fill(const struct table *t, struct libscols_table *tb)
     return 0;
 }
 
+/* What has no column: targets of a search for several, the rise under load, what repetitions say together. */
+static void table_asides(const struct table *t, const struct table_row *row, const char *head)
+{
+    char text[TABLE_REPEATS_SIZE], target[TABLE_CELL_SIZE];
+
+    for (unsigned i = 0; table_column_target(row, i, target); i++)
+        table_wrap(t, head, target);
+    table_column_rise(row, target);
+    if (*target)
+        table_wrap(t, head, target);
+    table_column_repeats(row, text);
+    if (*text)
+        table_wrap(t, head, text);
+}
+
 /* Why a row failed or was skipped. The scenario's own reason stands under its last row. */
 static void table_reasons(const struct table *t, size_t i)
 {
@@ -248,9 +319,10 @@ static void table_reasons(const struct table *t, size_t i)
                *reason = doc_text(row->scenario, "reason");
     bool last = i + 1 == t->n_rows || t->rows[i + 1].scenario != row->scenario;
 
-    if (*error)
+    /* "repetition 3 of 10: …" tells it too. */
+    if (*error && !(last && strstr(reason, error)))
         table_wrap(t, "     ", error);
-    if (last && *reason && strcmp(reason, error) != 0)
+    if (last && *reason)
         table_wrap(t, "     ", reason);
 }
 
@@ -289,6 +361,7 @@ static int table_draw_rows(const struct table *t, struct libscols_table *tb)
             fprintf(t->out, "%s%s%s\n", table_paint(t, "\033[1m"), here, table_paint(t, "\033[0m"));
         memcpy(path, here, sizeof path);
         fprintf(t->out, "%s\n", row ? row : text);
+        table_asides(t, &t->rows[i], "     ");
         table_reasons(t, i);
     }
     return 0;
@@ -324,7 +397,7 @@ static void table_markdown_cell(const char *text, FILE *out)
 
 static void table_markdown(const struct table *t)
 {
-    size_t n_columns, n_reasons = 0;
+    size_t n_columns;
     const struct table_column *columns = table_column_list(&n_columns);
 
     for (size_t c = 0; c < n_columns; c++)
@@ -348,6 +421,15 @@ static void table_markdown(const struct table *t)
         }
         fputs("|\n", t->out);
     }
+    fputc('\n', t->out);
+    for (size_t i = 0; i < t->n_rows; i++) {
+        char head[TABLE_CELL_SIZE + 32], id[12], test[TABLE_CELL_SIZE];
+
+        doc_clean(id, sizeof id, doc_text(t->rows[i].scenario, "id"));
+        table_column_test(&t->rows[i], "", test);
+        snprintf(head, sizeof head, "- %s %s: ", id, test);
+        table_asides(t, &t->rows[i], head);
+    }
     for (size_t i = 0; i < t->n_rows; i++) {
         const json_t *scenario = t->rows[i].scenario;
         const char *reason = doc_text(scenario, "reason");
@@ -355,8 +437,6 @@ static void table_markdown(const struct table *t)
 
         if (!*reason || (i && t->rows[i - 1].scenario == scenario))
             continue;
-        if (n_reasons++ == 0)
-            fputc('\n', t->out);
         doc_clean(id, sizeof id, doc_text(scenario, "id"));
         snprintf(head, sizeof head, "- %s: ", id);
         table_wrap(t, head, reason);
@@ -390,16 +470,17 @@ static int table_people(const json_t *document, enum table_format format, bool c
         .out = out, .colour = colour && format != TABLE_MARKDOWN, .wide = format == TABLE_WIDE};
     int r = table_collect(&t, document);
 
-    if (r < 0)
-        return r;
-    table_head(&t, document);
-    fputc('\n', out);
-    if (format == TABLE_MARKDOWN)
-        table_markdown(&t);
-    else
-        r = table_draw(&t);
+    if (r == 0) {
+        table_head(&t, document);
+        fputc('\n', out);
+        if (format == TABLE_MARKDOWN)
+            table_markdown(&t);
+        else
+            r = table_draw(&t);
+    }
     if (r == 0)
         table_foot(&t, document);
+    json_decref(t.typical);
     free(t.rows);
     return r;
 }

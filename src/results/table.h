@@ -11,7 +11,7 @@
  * A run's document for people and for other programs, the same whether it was just measured or read from a file.
  *
  * shape   any JSON: what is missing or of another type is "-". The table has one row a measurement under the name of its
- *         path and fits 100 columns; wide has every column; both end with a summary
+ *         path and fits 100 columns unless a test's name is long; wide has every column; both end with a summary
  * errors  the errno of the write that failed; -ENOMEM
  */
 enum table_format {

@@ -4,6 +4,8 @@
 #include "base/text.h"
 #include "results/doc.h"
 
+#include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -153,63 +155,307 @@ static void table_column_both_cpus(const struct table_row *row, const char *path
         snprintf(ret, TABLE_CELL_SIZE, "%.20s/%.20s", sender, receiver);
 }
 
+static const struct table_column_kind {
+    const char *kind, *transport, *word, *size_key;
+} table_column_kinds[] = {
+    {"tcp_stream", "", "TCP", "write_bytes"},   {"udp_stream", "", "UDP", "payload_bytes"},
+    {"icmp_echo", "", "ICMP", "payload_bytes"}, {"rr", "tcp", "TCP RR", "payload_bytes"},
+    {"rr", "udp", "UDP RR", "payload_bytes"},   {"crr", "tcp", "TCP CRR", "payload_bytes"},
+    {"stamp", "", "STAMP", "payload_bytes"},    {"multicast", "", "Multicast", "payload_bytes"},
+};
+
+static const struct table_column_kind *table_column_kind(const json_t *m)
+{
+    const char *kind = doc_text(m, "kind"), *transport = doc_text(m, "transport");
+
+    for (size_t i = 0; i < sizeof table_column_kinds / sizeof *table_column_kinds; i++)
+        if (strcmp(kind, table_column_kinds[i].kind) == 0 &&
+            strcmp(transport, table_column_kinds[i].transport) == 0)
+            return &table_column_kinds[i];
+    return NULL;
+}
+
+/* " 64 KiB", " 1400 B", of datagrams that leave as one call " 40x1400 B", of a mix " IMIX". */
+static void table_column_bytes(const json_t *m, const struct table_column_kind *kind,
+                               char ret[TABLE_CELL_SIZE])
+{
+    uint64_t bytes = doc_count(m, kind->size_key), segments = doc_count(m, "segments");
+    char size[TEXT_SHORT];
+
+    if (json_is_true(doc_at(m, "imix"))) {
+        snprintf(ret, TABLE_CELL_SIZE, " IMIX");
+        return;
+    }
+    if (strcmp(kind->kind, "tcp_stream") == 0 && bytes && bytes % 1024 == 0)
+        text_show_size(bytes, size);
+    else
+        snprintf(size, sizeof size, "%llu B", (unsigned long long)bytes);
+    if (segments > 1)
+        snprintf(ret, TABLE_CELL_SIZE, " %llux%s", (unsigned long long)segments, size);
+    else
+        snprintf(ret, TABLE_CELL_SIZE, " %s", size);
+}
+
+/* One more word behind those before it, as far as there is room. */
+__attribute__((format(printf, 2, 3))) static void table_column_more(char ret[TABLE_CELL_SIZE],
+                                                                    const char *fmt, ...)
+{
+    size_t used = strlen(ret);
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(ret + used, TABLE_CELL_SIZE - used, fmt, ap);
+    va_end(ap);
+}
+
+/* What is not as ever: other programs, who received, how the ends waited, what else was on the path. */
+static void table_column_how(const json_t *m, char ret[TABLE_CELL_SIZE])
+{
+    static const char *const words[] = {"peer", "tool", "to"};
+    const char *load = doc_text(m, "load"), *placement = doc_text(m, "placement");
+    double gap_ns = 0;
+    char text[48];
+
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
+        doc_clean(text, sizeof text, doc_text(m, words[i]));
+        if (*text)
+            table_column_more(ret, ", %.24s", text);
+    }
+    if (json_is_true(doc_at(m, "spin")))
+        table_column_more(ret, ", spinning");
+    if (json_is_true(doc_at(m, "pinned")))
+        table_column_more(ret, "%s",
+                          strcmp(placement, "same") == 0        ? ", on one CPU"
+                          : strcmp(placement, "different") == 0 ? ", on two CPUs"
+                                                                : ", pinned");
+    /* Echo and STAMP have a schedule as a rule, and so have probes under load. */
+    if (!*load &&
+        (strcmp(doc_text(m, "kind"), "rr") == 0 || strcmp(doc_text(m, "kind"), "crr") == 0) &&
+        doc_number(m, "gap_ns", &gap_ns) && gap_ns > 0)
+        table_column_more(ret, ", every %s", text_show_time(gap_ns, text));
+    doc_clean(text, sizeof text, load);
+    if (strcmp(load, "idle") == 0)
+        table_column_more(ret, ", idle");
+    else if (*load)
+        table_column_more(ret, ", under load: %.10s", text);
+}
+
 void table_column_test(const struct table_row *row, const char *path, char ret[TABLE_CELL_SIZE])
 {
-    const char *kind = doc_text(row->measurement, "kind");
-    bool reverse = strcmp(doc_text(row->measurement, "direction"), "reverse") == 0;
-    uint64_t bytes = doc_count(row->measurement, "payload_bytes"),
-             flows = doc_count(row->measurement, "flows");
-    char size[TEXT_SHORT], many[24] = "";
-    const char *word;
+    const json_t *m = row->measurement;
+    const struct table_column_kind *kind = table_column_kind(m);
+    uint64_t flows = doc_count(m, "flows");
+    char size[TABLE_CELL_SIZE];
 
     (void)path;
-    snprintf(size, sizeof size, "%llu B", (unsigned long long)bytes);
-    if (strcmp(kind, "tcp_stream") == 0) {
-        word = "TCP";
-        bytes = doc_count(row->measurement, "write_bytes");
-        if (bytes && bytes % 1024 == 0)
-            text_show_size(bytes, size);
-        else
-            snprintf(size, sizeof size, "%llu B", (unsigned long long)bytes);
-    } else if (strcmp(kind, "udp_stream") == 0) {
-        word = "UDP";
-    } else if (strcmp(kind, "icmp_echo") == 0) {
-        word = "ICMP";
-    } else if (strcmp(kind, "rr") == 0) {
-        word = strcmp(doc_text(row->measurement, "transport"), "udp") == 0 ? "UDP RR" : "TCP RR";
-    } else {
+    if (!kind) {
         const char *protocol = doc_text(row->scenario, "protocol");
 
-        word = strcmp(protocol, "tcp") == 0    ? "TCP"
-               : strcmp(protocol, "udp") == 0  ? "UDP"
-               : strcmp(protocol, "icmp") == 0 ? "ICMP"
-                                               : "-";
-        size[0] = 0;
+        snprintf(ret, TABLE_CELL_SIZE, "%s",
+                 strcmp(protocol, "tcp") == 0         ? "TCP"
+                 : strcmp(protocol, "udp") == 0       ? "UDP"
+                 : strcmp(protocol, "icmp") == 0      ? "ICMP"
+                 : strcmp(protocol, "multicast") == 0 ? "Multicast"
+                                                      : "-");
+        return;
     }
+    table_column_bytes(m, kind, size);
+    snprintf(ret, TABLE_CELL_SIZE, "%s%s%.40s", kind->word,
+             strcmp(doc_text(m, "io"), "lean") == 0 ? " lean" : "", size);
     if (flows > 1)
-        snprintf(many, sizeof many, " x%llu", (unsigned long long)flows);
-    snprintf(ret, TABLE_CELL_SIZE, "%s%s%s%s%s", word, *size ? " " : "", size, many,
-             reverse ? " back" : "");
+        table_column_more(ret, " x%llu", (unsigned long long)flows);
+    if (strcmp(doc_text(m, "direction"), "reverse") == 0)
+        table_column_more(ret, " back");
+    table_column_how(m, ret);
+}
+
+/* A number by the name of what it is: a rate, a count a second, a time. */
+static void table_column_value(const char *metric, double v, char ret[TABLE_CELL_SIZE])
+{
+    char text[TEXT_SHORT];
+
+    if (strcmp(metric, "throughput_bps") == 0) {
+        snprintf(ret, TABLE_CELL_SIZE, "%s", text_show_rate(v, text));
+    } else if (strcmp(metric, "transactions_per_s") == 0) {
+        text_show_count(v, text);
+        snprintf(ret, TABLE_CELL_SIZE, "%s%s", text, strchr(text, ' ') ? "/s" : " /s");
+    } else {
+        snprintf(ret, TABLE_CELL_SIZE, "%s", text_show_time(v, text));
+    }
 }
 
 void table_column_result(const struct table_row *row, const char *path, char ret[TABLE_CELL_SIZE])
 {
-    const char *kind = doc_text(row->measurement, "kind");
+    const json_t *m = row->measurement;
+    const char *kind = doc_text(m, "kind"), *metric = "throughput_bps", *at = metric;
     double v;
 
     (void)path;
-    if (strcmp(kind, "icmp_echo") == 0) {
-        table_column_time(row, "rtt_ns.p50", ret);
-    } else if (strcmp(kind, "rr") != 0) {
-        table_column_rate(row, "throughput_bps", ret);
-    } else if (doc_number(row->measurement, "transactions_per_s", &v) && v >= 0) {
-        char count[TEXT_SHORT];
-
-        text_show_count(v, count);
-        snprintf(ret, TABLE_CELL_SIZE, "%s%s", count, strchr(count, ' ') ? "/s" : " /s");
-    } else {
+    if (strcmp(kind, "icmp_echo") == 0 || strcmp(kind, "stamp") == 0 || doc_count(m, "gap_ns"))
+        metric = "rtt_p50_ns", at = "rtt_ns.p50";
+    else if (strcmp(kind, "rr") == 0 || strcmp(kind, "crr") == 0)
+        metric = at = "transactions_per_s";
+    if (doc_number(m, at, &v) && v >= 0)
+        table_column_value(metric, v, ret);
+    else
         table_column_none(ret);
+}
+
+/* "median" of those together, else which one it is. */
+static void table_column_repetition(const struct table_row *row, const char *path,
+                                    char ret[TABLE_CELL_SIZE])
+{
+    uint64_t number = doc_count(row->measurement, path);
+
+    if (row->repeats)
+        snprintf(ret, TABLE_CELL_SIZE, "median of %llu",
+                 (unsigned long long)doc_count(row->repeats, "n"));
+    else if (number)
+        snprintf(ret, TABLE_CELL_SIZE, "%llu%s", (unsigned long long)number,
+                 json_is_true(doc_at(row->measurement, "outlier")) ? " outlier" : "");
+    else
+        table_column_none(ret);
+}
+
+/* A number of the entry's own metric, "median", "low", "high". */
+static bool table_column_of(const json_t *repeats, const char *key, char ret[TABLE_CELL_SIZE])
+{
+    const char *metric = doc_text(repeats, "metric");
+    double v;
+
+    if (!doc_number(json_object_get(json_object_get(repeats, metric), key), "", &v) || v < 0)
+        return false;
+    table_column_value(metric, v, ret);
+    return true;
+}
+
+static void table_column_interval(const struct table_row *row, const char *path,
+                                  char ret[TABLE_CELL_SIZE])
+{
+    char low[TABLE_CELL_SIZE], high[TABLE_CELL_SIZE];
+
+    (void)path;
+    if (table_column_of(row->repeats, "low", low) && table_column_of(row->repeats, "high", high))
+        snprintf(ret, TABLE_CELL_SIZE, "%.40s to %.40s", low, high);
+    else
+        table_column_none(ret);
+}
+
+static void table_column_width(const struct table_row *row, const char *path,
+                               char ret[TABLE_CELL_SIZE])
+{
+    double share;
+
+    if (doc_number(row->repeats, path, &share) && share >= 0)
+        snprintf(ret, TABLE_CELL_SIZE, share < 0.1 ? "%.2g %%" : "%.0f %%", share * 100);
+    else
+        table_column_none(ret);
+}
+
+void table_column_rise(const struct table_row *row, char ret[TABLE_CELL_SIZE])
+{
+    static const struct {
+        const char *word, *path;
+    } rises[] = {{"p50", "rise_p50_ns"},
+                 {"p99", "rise_p99_ns"},
+                 {"forward p99", "forward_rise_p99_ns"},
+                 {"backward p99", "backward_rise_p99_ns"}};
+    double v;
+
+    ret[0] = 0;
+    for (unsigned i = 0; i < sizeof rises / sizeof *rises; i++) {
+        char text[TEXT_SHORT];
+
+        if (!doc_number(row->measurement, rises[i].path, &v))
+            continue;
+        text_show_time(fabs(v), text);
+        table_column_more(ret, "%s%s %c%s", *ret ? ", " : "above idle: ", rises[i].word,
+                          v < 0 ? '-' : '+', text);
     }
+}
+
+/* How many of an entry's measurements carry a warning. */
+static size_t table_column_warned(const struct table_row *row)
+{
+    const json_t *members = doc_at(row->repeats, "measurements"),
+                 *list = doc_at(row->scenario, "measurements");
+    size_t n = 0;
+
+    for (size_t i = 0; i < json_array_size(members); i++) {
+        json_int_t index = json_integer_value(json_array_get(members, i));
+
+        n += index >= 0 && *doc_text(json_array_get(list, (size_t)index), "warning");
+    }
+    return n;
+}
+
+void table_column_repeats(const struct table_row *row, char ret[TABLE_REPEATS_SIZE])
+{
+    static const struct {
+        const char *stopped, *text;
+    } ends[] = {{"narrow", "; as narrow as --until asked"},
+                {"failed", "; a failure ended them"},
+                {"interrupted", "; the run was interrupted"}};
+    uint64_t n = doc_count(row->repeats, "n"), outliers = doc_count(row->repeats, "outliers");
+    char interval[TABLE_CELL_SIZE], width[TABLE_CELL_SIZE];
+    size_t used;
+
+    ret[0] = 0;
+    if (!row->repeats)
+        return;
+    table_column_interval(row, "", interval);
+    table_column_width(row, "width_share", width);
+    if (strcmp(interval, "-") == 0)
+        snprintf(ret, TABLE_REPEATS_SIZE,
+                 "median of %llu; fewer than 6 values have no 95 %% interval",
+                 (unsigned long long)n);
+    else
+        snprintf(ret, TABLE_REPEATS_SIZE, "median of %llu; 95 %% interval %s (%.20s)",
+                 (unsigned long long)n, interval, width);
+    used = strlen(ret);
+    if (outliers)
+        used += (size_t)snprintf(ret + used, TABLE_REPEATS_SIZE - used, "; %llu outlier%s",
+                                 (unsigned long long)outliers, outliers == 1 ? "" : "s");
+    if (!*doc_text(row->measurement, "warning") && table_column_warned(row))
+        used += (size_t)snprintf(ret + used, TABLE_REPEATS_SIZE - used,
+                                 "; %zu with a warning of its own", table_column_warned(row));
+    for (unsigned i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (strcmp(doc_text(row->repeats, "stopped"), ends[i].stopped) == 0)
+            snprintf(ret + used, TABLE_REPEATS_SIZE - used, "%s", ends[i].text);
+}
+
+bool table_column_target(const struct table_row *row, unsigned number, char ret[TABLE_CELL_SIZE])
+{
+    const json_t *list = doc_at(row->measurement, "search.targets");
+    const json_t *target = json_array_size(list) > 1 ? json_array_get(list, number) : NULL;
+    const struct table_row at = {.measurement = target};
+    char rate[TABLE_CELL_SIZE], loss[TABLE_CELL_SIZE];
+    double most;
+
+    if (!doc_number(target, "loss_target", &most) || most < 0 || most > 1)
+        return false;
+    table_column_rate(&at, "received_bps", rate);
+    table_column_share(&at, "loss_share", loss);
+    if (most > 0)
+        snprintf(ret, TABLE_CELL_SIZE, "PDR, loss up to %.3g %%: ", most * 100);
+    else
+        snprintf(ret, TABLE_CELL_SIZE, "NDR, no loss: ");
+    table_column_more(ret, "%s, lost %s%s", rate, loss,
+                      json_is_false(doc_at(target, "confirmed")) ? ", not confirmed" : "");
+    return true;
+}
+
+/* "same", "different" CPU, and whether that was chosen. */
+static void table_column_placement(const struct table_row *row, const char *path,
+                                   char ret[TABLE_CELL_SIZE])
+{
+    bool pinned = json_is_true(doc_at(row->measurement, "pinned"));
+
+    doc_clean(ret, TABLE_CELL_SIZE - 16, doc_text(row->measurement, path));
+    if (pinned)
+        table_column_more(ret, "%spinned", *ret ? ", " : "");
+    else if (!*ret)
+        table_column_none(ret);
 }
 
 static void table_column_limit(const struct table_row *row, const char *path,
@@ -249,7 +495,10 @@ const struct table_column *table_column_list(size_t *ret_n)
         {"ID", "id", table_column_scenario_text, false, true},
         {"SCENARIO", "name", table_column_scenario_text, false, false},
         {"TEST", "", table_column_test, false, true},
+        {"REPETITION", "repetition", table_column_repetition, false, false},
         {"RESULT", "", table_column_result, true, true},
+        {"95 % INTERVAL", "", table_column_interval, false, false},
+        {"WIDTH", "width_share", table_column_width, true, false},
         {"LOSS", "loss_share", table_column_share, true, true},
         {"RTT p50", "rtt_ns.p50", table_column_time, true, true},
         {"p90", "rtt_ns.p90", table_column_time, true, false},
@@ -258,6 +507,16 @@ const struct table_column *table_column_list(size_t *ret_n)
         {"p99.99", "rtt_ns.p9999", table_column_tail, true, false},
         {"MAX", "rtt_ns.max", table_column_time, true, false},
         {"SAMPLES", "rtt_ns.count", table_column_count, true, false},
+        {"FWD p50", "forward_p50_ns", table_column_time, true, false},
+        {"FWD p99", "forward_p99_ns", table_column_time, true, false},
+        {"BACK p50", "backward_p50_ns", table_column_time, true, false},
+        {"BACK p99", "backward_p99_ns", table_column_time, true, false},
+        {"CLOCK +-", "clock_error_ns", table_column_time, true, false},
+        {"RISE p50", "rise_p50_ns", table_column_time, true, false},
+        {"RISE p99", "rise_p99_ns", table_column_time, true, false},
+        {"FWD RISE p99", "forward_rise_p99_ns", table_column_time, true, false},
+        {"BACK RISE p99", "backward_rise_p99_ns", table_column_time, true, false},
+        {"MISSED", "missed", table_column_count, true, false},
         {"JITTER", "jitter_ns", table_column_time, true, false},
         {"OFFERED", "offered_bps", table_column_rate, true, false},
         {"SENT/s", "offered_pps", table_column_pps, true, false},
@@ -282,7 +541,7 @@ const struct table_column *table_column_list(size_t *ret_n)
         {"RCV SYSTEM", "receiver.cpu_system_ns", table_column_time, true, false},
         {"RCV SOFTIRQ", "receiver.node_softirq_ns", table_column_time, true, false},
         {"RCV STEAL", "receiver.node_steal_ns", table_column_time, true, false},
-        {"PLACEMENT", "placement", table_column_text, false, false},
+        {"PLACEMENT", "placement", table_column_placement, false, false},
         {"LIMIT", "limit", table_column_limit, false, true},
         {"STATUS", "", table_column_status, false, true},
     };

@@ -13,6 +13,7 @@
 struct table_row {
     const json_t *scenario;
     const json_t *measurement; /* NULL: a scenario without one */
+    const json_t *repeats;     /* the measurement stands for all of this entry's; else NULL */
     unsigned note;             /* number of the note that belongs to it; 0 none */
 };
 
@@ -29,9 +30,19 @@ struct table_column {
 /* The columns in order; ret_n says how many. */
 const struct table_column *table_column_list(size_t *ret_n);
 
-/* "TCP 64 KiB", "UDP 1024 B", "ICMP 56 B", "TCP RR 64 B"; the scenario's protocol where there is no measurement. */
+/* "TCP 64 KiB", "UDP 40x1400 B", "ICMP 56 B", "TCP RR 64 B, spinning"; the scenario's protocol where there is no measurement. */
 void table_column_test(const struct table_row *row, const char *path, char ret[TABLE_CELL_SIZE]);
-/* Throughput, transactions a second or the median of the round-trip time, by kind; "-". */
+/* Throughput, transactions a second or the median of the round-trip time, as measurement_measured() says; "-". */
 void table_column_result(const struct table_row *row, const char *path, char ret[TABLE_CELL_SIZE]);
+/* What the repetitions say together: "median of 10; 95 % interval 9.31 Gbit/s to 9.52 Gbit/s (2.2 %)"; "" when alone. */
+enum { TABLE_REPEATS_SIZE = 400 };
+void table_column_repeats(const struct table_row *row, char ret[TABLE_REPEATS_SIZE]);
+/* How far a delay under load is above the idle one: "above idle: p50 +1.20 ms, p99 +3.41 ms"; "" when it is not. */
+void table_column_rise(const struct table_row *row, char ret[TABLE_CELL_SIZE]);
+/*
+ * One target, 0 …, of a rate search for several: "PDR, loss up to 0.1 %: 1.32 Gbit/s, lost 0.080 %"; false when there is
+ * none. NDR and PDR: no-drop and partial-drop rate.
+ */
+bool table_column_target(const struct table_row *row, unsigned number, char ret[TABLE_CELL_SIZE]);
 /* What became of it, with the number of its note: "passed [1]". */
 void table_column_status(const struct table_row *row, const char *path, char ret[TABLE_CELL_SIZE]);

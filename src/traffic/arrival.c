@@ -6,10 +6,16 @@ void arrival_init(struct arrival *a, uint64_t window_ns)
     *a = (struct arrival){.window_ns = window_ns};
 }
 
-void arrival_add(struct arrival *a, uint64_t departed_ns, uint64_t arrived_ns)
+static void arrival_jitter_add(struct arrival *a, double change)
+{
+    a->estimate_ns += (change - a->estimate_ns) / 16;
+    a->estimates_ns += a->estimate_ns;
+}
+
+void arrival_add(struct arrival *a, uint64_t departed_ns, uint64_t arrived_ns, uint64_t n)
 {
     int64_t since;
-    double delay, change;
+    double delay;
 
     if (a->n == 0) {
         a->first_ns = a->last_ns = arrived_ns;
@@ -21,22 +27,22 @@ void arrival_add(struct arrival *a, uint64_t departed_ns, uint64_t arrived_ns)
      */
     since = (int64_t)(departed_ns - a->departed_ns);
     delay = (double)((int64_t)(arrived_ns - a->first_ns) - since);
-    if (a->n > 0) {
-        change = delay > a->last_delay_ns ? delay - a->last_delay_ns : a->last_delay_ns - delay;
-        a->estimate_ns += (change - a->estimate_ns) / 16;
-        a->estimates_ns += a->estimate_ns;
-    }
-    a->n++;
+    if (a->n > 0)
+        arrival_jitter_add(a, delay > a->last_delay_ns ? delay - a->last_delay_ns
+                                                       : a->last_delay_ns - delay);
+    for (uint64_t i = 1; i < n; i++)
+        arrival_jitter_add(a, 0);
+    a->n += n;
     a->last_delay_ns = delay;
     if (arrived_ns > a->last_ns)
         a->last_ns = arrived_ns;
     stat_slope_add(&a->slope, (double)since, delay);
     if (since < (int64_t)(a->window_ns / 8)) {
-        a->early.n += 1;
-        a->early.sum_ns += delay;
+        a->early.n += (double)n;
+        a->early.sum_ns += delay * (double)n;
     } else if (since >= (int64_t)(a->window_ns - a->window_ns / 8)) {
-        a->late.n += 1;
-        a->late.sum_ns += delay;
+        a->late.n += (double)n;
+        a->late.sum_ns += delay * (double)n;
     }
 }
 

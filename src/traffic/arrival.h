@@ -37,8 +37,11 @@ struct arrival {
  */
 void arrival_init(struct arrival *a, uint64_t window_ns);
 
-/* In the order of arrival; copies left out. */
-void arrival_add(struct arrival *a, uint64_t departed_ns, uint64_t arrived_ns);
+/*
+ * In the order of arrival; copies left out. The n that departed and arrived together count as n, but for the slope, where
+ * they are one point.
+ */
+void arrival_add(struct arrival *a, uint64_t departed_ns, uint64_t arrived_ns, uint64_t n);
 
 /*
  * Mean of the estimate of jitter over all arrivals: the estimate itself forgets all but the last sixteen or so. 0 with

@@ -16,7 +16,8 @@
  *     16  u64 departure  ns of the sender's CLOCK_MONOTONIC just before its send call
  *     24  u16 flags      exactly one of enum datagram_flag, or END and ANSWER
  *     26  u16 flow       index
- *     28  u32 reserved   0; not looked at
+ *     28  u16 segments   how many datagrams the send call handed over as one; in all of them
+ *     30  u16 reserved   0; not looked at
  *
  * END follows the tail, has no filler, and is repeated until the receiver returns it with ANSWER
  * added.
@@ -40,13 +41,15 @@ struct datagram {
     uint64_t departure_ns;
     uint16_t flags;
     uint16_t flow;
+    uint16_t segments;
 };
 
 static inline void datagram_write(const struct datagram *d, uint8_t ret_bytes[DATAGRAM_BYTES])
 {
-    const uint32_t tag = htobe32(d->tag), trial = htobe32(d->trial), reserved = 0;
+    const uint32_t tag = htobe32(d->tag), trial = htobe32(d->trial);
     const uint64_t sequence = htobe64(d->sequence), departure = htobe64(d->departure_ns);
     const uint16_t flags = htobe16(d->flags), flow = htobe16(d->flow);
+    const uint16_t segments = htobe16(d->segments), reserved = 0;
 
     memcpy(ret_bytes, &tag, 4);
     memcpy(ret_bytes + 4, &trial, 4);
@@ -54,14 +57,36 @@ static inline void datagram_write(const struct datagram *d, uint8_t ret_bytes[DA
     memcpy(ret_bytes + 16, &departure, 8);
     memcpy(ret_bytes + 24, &flags, 2);
     memcpy(ret_bytes + 26, &flow, 2);
-    memcpy(ret_bytes + 28, &reserved, 4);
+    memcpy(ret_bytes + 28, &segments, 2);
+    memcpy(ret_bytes + 30, &reserved, 2);
+}
+
+/* One more like it, with another number. */
+static inline void datagram_copy(const uint8_t bytes[DATAGRAM_BYTES], uint64_t sequence,
+                                 uint8_t ret_bytes[DATAGRAM_BYTES])
+{
+    const uint64_t number = htobe64(sequence);
+
+    memcpy(ret_bytes, bytes, 8);
+    memcpy(ret_bytes + 8, &number, 8);
+    memcpy(ret_bytes + 16, bytes + 16, 16);
+}
+
+/* Do they differ in nothing but the number, and is that the given one? */
+static inline int datagram_is_copy(const uint8_t bytes[DATAGRAM_BYTES], uint64_t sequence,
+                                   const uint8_t other[DATAGRAM_BYTES])
+{
+    const uint64_t number = htobe64(sequence);
+
+    return memcmp(other, bytes, 8) == 0 && memcmp(other + 8, &number, 8) == 0 &&
+           memcmp(other + 16, bytes + 16, 16) == 0;
 }
 
 static inline void datagram_read(const uint8_t bytes[DATAGRAM_BYTES], struct datagram *ret_datagram)
 {
     uint32_t tag, trial;
     uint64_t sequence, departure;
-    uint16_t flags, flow;
+    uint16_t flags, flow, segments;
 
     memcpy(&tag, bytes, 4);
     memcpy(&trial, bytes + 4, 4);
@@ -69,6 +94,7 @@ static inline void datagram_read(const uint8_t bytes[DATAGRAM_BYTES], struct dat
     memcpy(&departure, bytes + 16, 8);
     memcpy(&flags, bytes + 24, 2);
     memcpy(&flow, bytes + 26, 2);
+    memcpy(&segments, bytes + 28, 2);
     *ret_datagram = (struct datagram){
         .tag = be32toh(tag),
         .trial = be32toh(trial),
@@ -76,5 +102,6 @@ static inline void datagram_read(const uint8_t bytes[DATAGRAM_BYTES], struct dat
         .departure_ns = be64toh(departure),
         .flags = be16toh(flags),
         .flow = be16toh(flow),
+        .segments = be16toh(segments),
     };
 }

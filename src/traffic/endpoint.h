@@ -42,6 +42,7 @@ struct engine {
     atomic_bool
         stop; /* workers look at it at least every 100 ms; set by the engine, or when a worker fails */
     int done_fd; /* owned; eventfd: each worker adds 1 when it is done */
+    void *arg;   /* lent by the caller of engine_adopt_as(): what its hooks keep; else NULL */
 };
 
 struct worker {
@@ -88,6 +89,13 @@ struct endpoint_ops {
 
 extern const struct endpoint_ops endpoint_tcp, endpoint_udp, endpoint_icmp, endpoint_tcp_rr,
     endpoint_udp_rr, endpoint_tcp_crr, endpoint_stamp, endpoint_multicast;
+
+/*
+ * engine_adopt() with hooks of the caller's own (interop/), which need no open and no accept; ops and arg are lent. The
+ * caller has checked the spec: a foreign datagram may be smaller than ours can be.
+ */
+int engine_adopt_as(const struct flow_spec *spec, const struct endpoint_ops *ops, void *arg,
+                    const int *fds, int stop_fd, struct engine **ret_engine, struct err *err);
 
 /* Wait for events on fd, for stop_fd, at most until deadline. 0, -ECANCELED, -ETIMEDOUT. */
 int engine_wait(const struct engine *engine, int fd, short events, uint64_t deadline_ns);
@@ -167,6 +175,8 @@ int64_t socket_drops(int fd);
  * address that cannot be bound: -EADDRNOTAVAIL …, -ENODEV, -EPERM with a sentence.
  */
 int socket_prepare(int fd, const struct flow_spec *spec, struct err *err);
+/* A socket was refused with that positive errno: the sentence, which names the limit on open files when it is that. */
+int socket_none(const struct flow_spec *spec, int code, struct err *err);
 /* How long a blocking call may wait on it before it gives -EAGAIN; 0 for ever. */
 int socket_timeouts(int fd, unsigned ms);
 /* A congestion control for a TCP socket; "" leaves the default. The sentence of a failure lists what there is. */

@@ -29,9 +29,11 @@ enum {
     /* Without a schedule: so long, and so many times the longest answer, until the next request. */
     ICMP_PATIENCE_NS = 10 * CLOCK_MS,
     ICMP_PATIENCE = 4,
-    ICMP_READ_BYTES = 128,  /* of an answer: IP header, ICMP header, mark */
-    ICMP_NUMBERS = 65536,   /* ICMP sequence numbers */
-    ICMP_READS = 64,        /* answers read before a look at the time */
+    ICMP_READ_BYTES = 128, /* of an answer: IP header, ICMP header, mark */
+    ICMP_NUMBERS = 65536,  /* ICMP sequence numbers */
+    ICMP_READS = 64,       /* answers read before a look at the time */
+    ICMP_MISSES =
+        64, /* answers that were not here at once: the path is no call into our own kernel */
     ICMP_FILTER_OPTION = 1, /* linux/icmp.h: ICMP_FILTER, one bit a type, set: not wanted */
     ICMP_ECHO_ANSWER = 0,
 };
@@ -56,6 +58,7 @@ struct icmp_run {
     uint64_t late, latest_ns, skipped, blocked_ns;
     uint64_t *departures; /* owned; by number; NULL when the payload carries them */
     struct stamp stamp;
+    uint32_t misses;          /* of a flood */
     struct sequence sequence; /* of the measured ones */
 };
 
@@ -101,11 +104,10 @@ static int icmp_set_up(const struct engine *engine, int fd, int family, bool raw
         setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
     else
         setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
-    socket_receive_buffer(fd, ICMP_BUFFER);
-    socket_send_buffer(fd, ICMP_BUFFER);
-    r = stamp_enable(fd);
-    if (r < 0)
-        return err_set(err, r, "asking for receive stamps");
+    if (engine->spec.window_bytes == 0) {
+        socket_receive_buffer(fd, ICMP_BUFFER);
+        socket_send_buffer(fd, ICMP_BUFFER);
+    }
     r = socket_path_mtu(fd);
     if (r > 0 &&
         engine->spec.payload_bytes + ICMP_PACKET_HEADER + (family == AF_INET6 ? 40U : 20U) >
@@ -132,6 +134,9 @@ static int icmp_open(struct engine *engine, struct err *err)
         AUTO(close_p) int fd = -1;
 
         r = icmp_socket(address.any.sa_family, &fd, &raw, err);
+        if (r < 0)
+            break;
+        r = socket_prepare(fd, &engine->spec, err);
         if (r < 0)
             break;
         if (connect(fd, &address.any, len) < 0)
@@ -264,13 +269,12 @@ static bool icmp_match(const struct icmp_run *u, const struct icmp_answer *a, ui
     return true;
 }
 
-static void icmp_take(struct icmp_run *u, const struct icmp_answer *a, const struct msghdr *message)
+static void icmp_take(struct icmp_run *u, const struct icmp_answer *a, uint64_t arrived)
 {
-    uint64_t number, departed, arrived;
+    uint64_t number, departed;
 
     if (!icmp_match(u, a, &number, &departed))
         return;
-    arrived = stamp_arrival_ns(&u->stamp, message);
     if (number == u->next - 1)
         u->waiting = false;
     if (u->n_answers == 0)
@@ -317,7 +321,7 @@ static bool icmp_read(struct icmp_run *u)
         any = true;
         stamp_sync(&u->stamp);
         if (icmp_packet_read(bytes, (size_t)n, u->v6, u->raw && !u->v6, &answer) == 0)
-            icmp_take(u, &answer, &m);
+            icmp_take(u, &answer, stamp_arrival_ns(&u->stamp, &m));
         if (!u->waiting && pacing_is_free(&u->pacing))
             return true;
     }
@@ -357,6 +361,52 @@ static uint64_t icmp_next_mark(const struct icmp_run *u, uint64_t now)
     uint64_t begin = trial_window_start(u->trial), end = trial_window_end(u->trial);
 
     return now < begin ? begin : now < end ? end : trial_end(u->trial);
+}
+
+/* Where there are no stamps each arrival is the time of its read. */
+static void icmp_set_stamps(const struct icmp_run *u, int on)
+{
+    setsockopt(u->flow->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+}
+
+/*
+ * A flood to a machine that answers inside our own send call, as one on this machine does: the plainest calls, one look
+ * at the clock an echo. Where answers are not here at once they are waited for; after some of those, kernel stamps are
+ * worth their price, and this gives up.
+ */
+static void icmp_flood(struct icmp_run *u)
+{
+    uint64_t now = clock_mono_ns(), mark = 0;
+
+    icmp_set_stamps(u, 0);
+    while (!wake_stopped(u->engine) && u->misses < ICMP_MISSES) {
+        uint8_t bytes[ICMP_READ_BYTES];
+        struct icmp_answer answer;
+        ssize_t n;
+
+        if (now >= mark || u->trial->count) {
+            if (!icmp_edges(u, now))
+                return;
+            mark = icmp_next_mark(u, now);
+        }
+        if (!u->waiting || now > u->last_ns + u->patience_ns)
+            icmp_send(u, now);
+        n = recv(u->flow->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        now = clock_mono_ns();
+        if (n >= 0) {
+            if (icmp_packet_read(bytes, (size_t)n, u->v6, u->raw && !u->v6, &answer) == 0)
+                icmp_take(u, &answer, now);
+            continue;
+        }
+        if (errno != EAGAIN && errno != EINTR) {
+            u->error = errno;
+            icmp_read_errors(u);
+            continue;
+        }
+        u->misses++;
+        icmp_wait(u, u->last_ns + u->patience_ns < mark ? u->last_ns + u->patience_ns : mark);
+        now = clock_mono_ns();
+    }
 }
 
 /* Warm-up, window and tail. */
@@ -431,6 +481,9 @@ static void icmp_run(struct worker *worker)
         worker->error = ENOMEM;
         text_copy(worker->what, sizeof worker->what, "making buffers for echo");
     } else if (worker_sleep_until(worker, worker->trial->start_ns)) {
+        if (pacing_is_free(&u->pacing))
+            icmp_flood(u);
+        icmp_set_stamps(u, 1);
         icmp_ask(u);
         worker_window_end(worker);
         icmp_drain(u);

@@ -2,9 +2,13 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "traffic/tcp_info.h"
+#include "traffic/tcp_lowat.h"
 #include "traffic/tcp_open.h"
+#include "traffic/tcp_pages.h"
+#include "traffic/tcp_stall.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -15,14 +19,20 @@
  * TCP streams: send() of the payload size, recv() of what is there. A worker with one flow blocks in its calls, one with
  * several never does and waits with epoll.
  *
+ * With FLOW_IO_LEAN the same loop sends pages that are there and drops what comes in the kernel (tcp_pages.h, MSG_TRUNC).
+ * Such a receiver is woken for a megabyte at a time (tcp_lowat.h); so that the counts at an edge are those of the edge, it
+ * takes what waits in its sockets then, before the edge is passed.
+ *
  * The connections live through all trials of a session, so nothing on them says where a trial ends: the receiver counts
  * until its own clock is past the trial, and then reads on until nothing has come for 20 ms (at most 500 ms). What a slow
  * path still brings after that is read in the next trial; with a warm-up it falls into slot 0 there and never counts.
  */
 enum {
     TCP_READ_BYTES = 128 << 10,
-    TCP_CALL_MS = 100, /* a blocking call lasts no longer: it has to see stop */
-    TCP_SEND_MS = 10, /* on a slow path one write takes long: edges and samples are due meanwhile */
+    TCP_DROP_BYTES = 4 << 20, /* never written: costs address space only */
+    TCP_CALL_MS = 100,        /* a blocking call lasts no longer: it has to see stop */
+    TCP_SHORT_MS =
+        10, /* on a slow path one write, or many reads as one, take long: edges are due meanwhile */
     TCP_SAMPLE_NS = 10 * CLOCK_MS, /* from one look at TCP_INFO to the next */
     TCP_SLICE_BPS = 1000,          /* a paced write is worth 1/1000 s … */
     TCP_SLICE_MIN = 1024,          /* … but not below this */
@@ -30,12 +40,16 @@ enum {
     TCP_DRAIN_MS = 20,
     TCP_DRAIN_MAX_NS = 500 * CLOCK_MS,
     TCP_EVENTS = 64,
+    TCP_TELL_NS =
+        500 *
+        CLOCK_MS, /* a receiver is silent that much longer: the sender may know why nothing comes */
 };
 
 struct tcp_stream {
     struct flow *flow;
     struct tcp_watch watch;
-    uint64_t paced_bytes; /* since paced_from_ns */
+    struct tcp_lowat lowat; /* lean receiver */
+    uint64_t paced_bytes;   /* since paced_from_ns */
     uint64_t paced_from_ns;
     uint64_t due_ns;
     bool full; /* its socket took nothing last time; epoll says when it does */
@@ -45,13 +59,15 @@ struct tcp_loop {
     struct worker *worker;
     struct tcp_stream *streams; /* owned */
     char *buffer;               /* owned */
-    size_t n_buffer;            /* bytes a call */
-    int epoll_fd;               /* owned; -1 with one flow */
-    double bps;                 /* of each flow; 0 no limit */
+    size_t n_buffer;            /* bytes a call, at most */
+    bool lean;
+    struct tcp_pages pages; /* lean sender; its size is 0 when the kernel refused */
+    int epoll_fd;           /* owned; -1 with one flow */
+    double bps;             /* of each flow; 0 no limit */
     uint64_t stall_ns;
-    uint64_t moved_ns; /* when the last byte moved, or the start */
-    uint64_t sample_ns;
-    uint64_t pulse_ns; /* when tcp_pulse() has something to do */
+    uint64_t moved_ns;  /* when the last byte moved, or the start */
+    uint64_t looked_ns; /* the last tcp_pulse() */
+    uint64_t pulse_ns;  /* when it has something to do again */
     uint64_t now_ns;
 };
 
@@ -59,6 +75,7 @@ static void tcp_loop_done(struct tcp_loop *loop)
 {
     free(loop->streams);
     free(loop->buffer);
+    tcp_pages_done(&loop->pages);
     close_p(&loop->epoll_fd);
 }
 
@@ -67,7 +84,8 @@ static int tcp_loop_events(struct tcp_loop *loop)
     const struct worker *w = loop->worker;
 
     if (w->n_flows < 2)
-        return socket_timeouts(w->flows[0]->fd, w->sends ? TCP_SEND_MS : TCP_CALL_MS);
+        return socket_timeouts(w->flows[0]->fd,
+                               w->sends || loop->lean ? TCP_SHORT_MS : TCP_CALL_MS);
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epoll_fd < 0)
         return -errno;
@@ -88,8 +106,8 @@ static void tcp_loop_pace(struct tcp_loop *loop)
     const struct flow_spec *spec = &w->engine->spec;
     double slice;
 
-    loop->n_buffer = w->sends ? spec->payload_bytes : TCP_READ_BYTES;
-    loop->stall_ns = ENDPOINT_STALL_S * (uint64_t)CLOCK_S;
+    loop->n_buffer = w->sends ? spec->payload_bytes : loop->lean ? TCP_DROP_BYTES : TCP_READ_BYTES;
+    loop->stall_ns = ENDPOINT_STALL_S * (uint64_t)CLOCK_S + (w->sends ? 0 : TCP_TELL_NS);
     if (!w->trial->rate_bps)
         return;
     loop->bps = (double)w->trial->rate_bps / spec->n_flows;
@@ -102,31 +120,62 @@ static void tcp_loop_pace(struct tcp_loop *loop)
         loop->n_buffer = (size_t)slice;
 }
 
+static void tcp_loop_stream(struct tcp_loop *loop, uint32_t i)
+{
+    const struct flow_spec *spec = &loop->worker->engine->spec;
+    struct tcp_stream *s = &loop->streams[i];
+    int on = loop->bps > 0 || spec->nodelay, user_ms = ENDPOINT_STALL_S * 1000, flags;
+
+    s->flow = loop->worker->flows[i];
+    s->due_ns = s->paced_from_ns = loop->worker->trial->start_ns;
+    tcp_lowat_init(&s->lowat, s->flow->fd, spec->n_flows, spec->window_bytes);
+    if (!loop->worker->sends)
+        return;
+    /* Small writes at their time, not gathered; without a rate the default stays. */
+    setsockopt(s->flow->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(s->flow->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_ms, sizeof user_ms);
+    flags = loop->lean ? fcntl(s->flow->fd, F_GETFL) : -1;
+    if (flags >= 0)
+        fcntl(s->flow->fd, F_SETFL,
+              loop->worker->n_flows > 1 ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+}
+
+static void tcp_loop_pages(struct tcp_loop *loop)
+{
+    struct tcp_sample sample = {0};
+    int on = loop->bps == 0 && !loop->worker->engine->spec.nodelay, r;
+
+    tcp_info_read(loop->streams[0].flow->fd, &sample);
+    r = tcp_pages_init(&loop->pages, (uint32_t)sample.value[TCP_FIELD_SND_MSS_BYTES]);
+    for (uint32_t i = 0; i < loop->worker->n_flows; i++) {
+        struct flow *flow = loop->streams[i].flow;
+
+        /* Copied then: the stream is worth more than its mode, and the metric tells. */
+        if (r < 0)
+            metric_put(&flow->metrics, METRIC_lean_refused, (uint64_t)-r);
+        else /* The end of one call's pages waits for the next's, and does not leave as a small packet. */
+            setsockopt(flow->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+    }
+}
+
 /* All that needs memory or the kernel's help, before the start. */
 static int tcp_loop_init(struct tcp_loop *loop, struct worker *worker)
 {
     *loop = (struct tcp_loop){.worker = worker, .epoll_fd = -1};
+    loop->lean = worker->engine->spec.io == FLOW_IO_LEAN;
     tcp_loop_pace(loop);
-    loop->moved_ns = loop->now_ns = worker->trial->start_ns;
+    loop->moved_ns = loop->now_ns = loop->looked_ns = worker->trial->start_ns;
     loop->buffer = malloc(loop->n_buffer);
     loop->streams = calloc(worker->n_flows, sizeof *loop->streams);
     if (!loop->buffer || !loop->streams)
         return -ENOMEM;
     /* Written, so that no page fault falls into the trial; not zeros, as a path may compress. */
-    for (size_t i = 0; i < loop->n_buffer; i++)
+    for (size_t i = 0; i < loop->n_buffer && (worker->sends || !loop->lean); i++)
         loop->buffer[i] = (char)((i * 2654435761u) >> 13);
-    for (uint32_t i = 0; i < worker->n_flows; i++) {
-        struct flow *flow = worker->flows[i];
-        int on = loop->bps > 0, user_ms = ENDPOINT_STALL_S * 1000;
-
-        loop->streams[i].flow = flow;
-        loop->streams[i].due_ns = loop->streams[i].paced_from_ns = worker->trial->start_ns;
-        if (!worker->sends)
-            continue;
-        /* Small writes at their time, not gathered; without a rate the default stays. */
-        setsockopt(flow->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        setsockopt(flow->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_ms, sizeof user_ms);
-    }
+    for (uint32_t i = 0; i < worker->n_flows; i++)
+        tcp_loop_stream(loop, i);
+    if (loop->lean && worker->sends)
+        tcp_loop_pages(loop);
     return tcp_loop_events(loop);
 }
 
@@ -139,11 +188,36 @@ static void tcp_loop_rest(struct tcp_loop *loop)
         struct tcp_stream *s = &loop->streams[i];
 
         tcp_watch_end(&s->watch, s->flow);
+        tcp_lowat_end(&s->lowat, s->flow->fd);
         if (loop->worker->sends && loop->n_buffer < loop->worker->engine->spec.payload_bytes)
             metric_put(&s->flow->metrics, METRIC_paced_write_bytes, loop->n_buffer);
         if (loop->worker->sends)
             setsockopt(s->flow->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &never, sizeof never);
+        if (loop->pages.size)
+            setsockopt(s->flow->fd, IPPROTO_TCP, TCP_CORK, &never, sizeof never);
     }
+}
+
+static void tcp_count_dropped(struct tcp_stream *s, uint64_t now_ns, size_t n)
+{
+    const struct tally *tally = &s->flow->tally;
+
+    /* What has been waiting belongs to the slot before the edge; tcp_pulse(), which is due, passes it. */
+    s->lowat.come += n;
+    tally_add(&s->flow->tally, now_ns < tally->edge_ns ? now_ns : tally->edge_ns - 1, n, 0);
+}
+
+/* A lean receiver's look: what waits is counted now, and how long it may wait next is set by what came. */
+static void tcp_pulse_lean(struct tcp_loop *loop, struct tcp_stream *s)
+{
+    ssize_t n = recv(s->flow->fd, loop->buffer, loop->n_buffer, MSG_TRUNC | MSG_DONTWAIT);
+
+    if (n > 0) {
+        tcp_count_dropped(s, loop->now_ns, (size_t)n);
+        loop->moved_ns = loop->now_ns;
+    }
+    if (loop->now_ns >= loop->looked_ns + TCP_SAMPLE_NS)
+        tcp_lowat_adapt(&s->lowat, s->flow->fd, loop->now_ns - loop->looked_ns);
 }
 
 /* Edges and samples that are due. */
@@ -151,8 +225,11 @@ static void tcp_pulse(struct tcp_loop *loop)
 {
     const struct tally *tally = &loop->worker->flows[0]->tally;
     uint32_t n = loop->worker->n_flows;
+    uint64_t sample_ns;
 
     for (uint32_t i = 0; i < n; i++) {
+        if (loop->lean && !loop->worker->sends)
+            tcp_pulse_lean(loop, &loop->streams[i]);
         tally_advance(&loop->streams[i].flow->tally, loop->now_ns);
         tcp_watch_sample(&loop->streams[i].watch, loop->streams[i].flow);
     }
@@ -161,8 +238,18 @@ static void tcp_pulse(struct tcp_loop *loop)
     if (tally->slot == tally->n_slots - 1)
         worker_window_end(loop->worker);
     /* With many flows the looks cost time: fewer then. */
-    loop->sample_ns = loop->now_ns + TCP_SAMPLE_NS * (1 + n / 16);
-    loop->pulse_ns = loop->sample_ns < tally->edge_ns ? loop->sample_ns : tally->edge_ns;
+    sample_ns = loop->now_ns + TCP_SAMPLE_NS * (1 + n / 16);
+    loop->pulse_ns = sample_ns < tally->edge_ns ? sample_ns : tally->edge_ns;
+    if (loop->now_ns >= loop->looked_ns + TCP_SAMPLE_NS)
+        loop->looked_ns = loop->now_ns;
+}
+
+static void tcp_fail(struct tcp_loop *loop, struct tcp_stream *s, int code)
+{
+    char words[TCP_STALL_WORDS];
+
+    tcp_stall_words(&s->watch.last, loop->worker->sends, code, words);
+    worker_fail(loop->worker, s->flow, code, words);
 }
 
 /* After a call, which has read the clock. False: the trial is over, or has failed. */
@@ -173,8 +260,7 @@ static bool tcp_goes_on(struct tcp_loop *loop)
     if (loop->now_ns >= loop->pulse_ns)
         tcp_pulse(loop);
     if (loop->now_ns > loop->moved_ns + loop->stall_ns) {
-        worker_fail(w, w->flows[0], ETIMEDOUT,
-                    w->sends ? "nothing could be sent for 3 s" : "nothing arrived for 3 s");
+        tcp_fail(loop, &loop->streams[0], ETIMEDOUT);
         return false;
     }
     return loop->now_ns < trial_end(w->trial) &&
@@ -184,7 +270,9 @@ static bool tcp_goes_on(struct tcp_loop *loop)
 static void tcp_count(struct tcp_loop *loop, struct tcp_stream *s, size_t n)
 {
     loop->moved_ns = loop->now_ns;
-    if (tally_add(&s->flow->tally, loop->now_ns, n, 0))
+    if (loop->lean && !loop->worker->sends)
+        tcp_count_dropped(s, loop->now_ns, n);
+    else if (tally_add(&s->flow->tally, loop->now_ns, n, 0))
         loop->pulse_ns = loop->now_ns; /* an edge: sample at once */
 }
 
@@ -203,28 +291,18 @@ static void tcp_pace(struct tcp_loop *loop, struct tcp_stream *s, size_t n)
 
 static bool tcp_is_pause(int code) { return code == EAGAIN || code == EINTR; }
 
-static const char *tcp_words(int code)
-{
-    switch (code) {
-    case ECONNRESET:
-    case EPIPE:
-        return "the peer closed the connection before the end";
-    case ETIMEDOUT:
-        return "the peer acknowledged nothing for 3 s";
-    default:
-        return "the connection broke";
-    }
-}
-
 /* One send; false when the flow has failed. */
 static bool tcp_send(struct tcp_loop *loop, struct tcp_stream *s, int flags)
 {
-    ssize_t n = send(s->flow->fd, loop->buffer, loop->n_buffer, MSG_NOSIGNAL | flags);
+    bool lean = loop->pages.size > 0;
+    ssize_t n = lean ? tcp_pages_send(&loop->pages, s->flow->fd,
+                                      loop->bps > 0 ? loop->n_buffer : loop->pages.size, !flags)
+                     : send(s->flow->fd, loop->buffer, loop->n_buffer, MSG_NOSIGNAL | flags);
     int code = n < 0 ? errno : 0;
 
     loop->now_ns = clock_mono_ns();
     if (n < 0 && !tcp_is_pause(code)) {
-        worker_fail(loop->worker, s->flow, code, tcp_words(code));
+        tcp_fail(loop, s, code);
         return false;
     }
     s->full = code == EAGAIN;
@@ -293,7 +371,8 @@ static void tcp_ask_many(struct tcp_loop *loop)
 /* One recv; false when the flow has failed or, in the drain, ended. ret_bytes is 0 when nothing was there. */
 static bool tcp_receive(struct tcp_loop *loop, struct tcp_stream *s, int flags, size_t *ret_bytes)
 {
-    ssize_t n = recv(s->flow->fd, loop->buffer, loop->n_buffer, flags);
+    ssize_t n =
+        recv(s->flow->fd, loop->buffer, loop->n_buffer, flags | (loop->lean ? MSG_TRUNC : 0));
     int code = n < 0 ? errno : 0;
 
     loop->now_ns = clock_mono_ns();
@@ -305,7 +384,7 @@ static bool tcp_receive(struct tcp_loop *loop, struct tcp_stream *s, int flags, 
     if (n == 0)
         code = ECONNRESET;
     if (loop->now_ns < trial_end(loop->worker->trial))
-        worker_fail(loop->worker, s->flow, code, tcp_words(code));
+        tcp_fail(loop, s, code);
     return false;
 }
 

@@ -10,20 +10,18 @@
 
 /* UDP stream: datagrams at a given rate, or as fast as it goes, counted at the receiver. */
 
-/*
- * Buffers and options of a flow's socket. Buffers that are smaller than asked are not an error: the
- * result tells them.
- */
-static int udp_set_up(struct flow *flow, struct err *err)
+int udp_set_up(struct flow *flow, const struct flow_spec *spec, struct err *err)
 {
     const int fragment = IP_PMTUDISC_DONT, fragment6 = IPV6_PMTUDISC_DONT;
     int domain = AF_INET, r;
 
     getsockopt(flow->fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain});
-    if (flow->sends) {
+    /* A window that was asked for is in force already. */
+    if (flow->sends && !spec->window_bytes)
         socket_send_buffer(flow->fd, UDP_SEND_BUFFER);
-    } else {
-        socket_receive_buffer(flow->fd, UDP_RECEIVE_BUFFER);
+    if (!flow->sends) {
+        if (!spec->window_bytes)
+            socket_receive_buffer(flow->fd, UDP_RECEIVE_BUFFER);
         r = stamp_enable(flow->fd);
         if (r < 0)
             return err_set(err, r, "asking for receive stamps");
@@ -41,7 +39,8 @@ static int udp_set_up(struct flow *flow, struct err *err)
 static int udp_set_up_all(struct engine *engine, struct err *err)
 {
     for (uint32_t i = 0; i < engine->n_flows; i++) {
-        int r = engine->flows[i].fd < 0 ? 0 : udp_set_up(&engine->flows[i], err);
+        struct flow *flow = &engine->flows[i];
+        int r = flow->fd < 0 ? 0 : udp_set_up(flow, &engine->spec, err);
 
         if (r < 0)
             return r;

@@ -17,7 +17,9 @@
 static const struct endpoint_ops *const engine_protocols[FLOW_KIND_COUNT] = {
     [FLOW_TCP_STREAM] = &endpoint_tcp, [FLOW_UDP_STREAM] = &endpoint_udp,
     [FLOW_ICMP_ECHO] = &endpoint_icmp, [FLOW_TCP_RR] = &endpoint_tcp_rr,
-    [FLOW_UDP_RR] = &endpoint_udp_rr,
+    [FLOW_UDP_RR] = &endpoint_udp_rr,  [FLOW_TCP_CRR] = &endpoint_tcp_crr,
+    [FLOW_STAMP] = &endpoint_stamp,
+    [FLOW_MULTICAST] = &endpoint_multicast,
 };
 
 enum {
@@ -129,6 +131,26 @@ int engine_adopt(const struct flow_spec *spec, const int *fds, int stop_fd,
             close(fds[i]);
         return r;
     }
+    for (uint32_t i = 0; i < n_flows; i++)
+        engine->flows[i].fd = fds[i];
+    *ret_engine = engine;
+    return 0;
+}
+
+int engine_adopt_as(const struct flow_spec *spec, const struct endpoint_ops *ops, void *arg,
+                    const int *fds, int stop_fd, struct engine **ret_engine, struct err *err)
+{
+    uint32_t n_flows = spec->direction == FLOW_BOTH ? 2 * spec->n_flows : spec->n_flows;
+    struct engine *engine = NULL;
+    int r = engine_new(spec, stop_fd, &engine);
+
+    if (r < 0) {
+        for (uint32_t i = 0; i < n_flows; i++)
+            close(fds[i]);
+        return err_set(err, r, "preparing %s", flow_kind_name[spec->kind]);
+    }
+    engine->ops = ops;
+    engine->arg = arg;
     for (uint32_t i = 0; i < n_flows; i++)
         engine->flows[i].fd = fds[i];
     *ret_engine = engine;

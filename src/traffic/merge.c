@@ -19,8 +19,20 @@ static const uint8_t merge_rules[METRIC_COUNT_] = {
     [METRIC_delay_growth_ns] = MERGE_MEAN,
     [METRIC_spread_ns] = MERGE_MAX,
     [METRIC_latest_ns] = MERGE_MAX,
+    [METRIC_forward_min_ns] = MERGE_MIN,
+    [METRIC_forward_p50_ns] = MERGE_MEAN,
+    [METRIC_forward_p99_ns] = MERGE_MAX,
+    [METRIC_forward_max_ns] = MERGE_MAX,
+    [METRIC_backward_min_ns] = MERGE_MIN,
+    [METRIC_backward_p50_ns] = MERGE_MEAN,
+    [METRIC_backward_p99_ns] = MERGE_MAX,
+    [METRIC_backward_max_ns] = MERGE_MAX,
+    [METRIC_clock_error_ns] = MERGE_MAX,
+    [METRIC_reflector_ns] = MERGE_MEAN,
     [METRIC_blocked_ns] = MERGE_MEAN,
     [METRIC_paced_write_bytes] = MERGE_MIN,
+    [METRIC_lean_refused] = MERGE_MAX,
+    [METRIC_segments] = MERGE_MIN,
     [METRIC_mss_bytes] = MERGE_MIN,
     [METRIC_pmtu_bytes] = MERGE_MIN,
     [METRIC_receive_window_bytes] = MERGE_MEAN,
@@ -204,16 +216,16 @@ static void merge_rates(const struct merge_input *in, enum flow_part part, struc
     metric_put(out, METRIC_bytes, sum.bytes);
     if (kind != FLOW_TCP_STREAM)
         merge_derive(out, METRIC_packets, (double)sum.packets);
-    if (kind == FLOW_TCP_STREAM || kind == FLOW_UDP_STREAM) {
+    if (kind == FLOW_TCP_STREAM || kind == FLOW_UDP_STREAM || kind == FLOW_MULTICAST) {
         merge_derive(out, part == FLOW_SENT ? METRIC_offered_bps : METRIC_throughput_bps,
                      (double)sum.bytes * 8 / window_s);
         if (in->trial->rate_bps)
             metric_put(out, METRIC_requested_bps, in->trial->rate_bps);
     }
-    if (kind == FLOW_UDP_STREAM)
+    if (kind == FLOW_UDP_STREAM || kind == FLOW_MULTICAST)
         merge_derive(out, part == FLOW_SENT ? METRIC_offered_pps : METRIC_received_pps,
                      (double)sum.packets / window_s);
-    if (kind == FLOW_TCP_RR || kind == FLOW_UDP_RR) {
+    if (kind == FLOW_TCP_RR || kind == FLOW_UDP_RR || kind == FLOW_TCP_CRR) {
         merge_derive(out, METRIC_transactions, (double)sum.packets);
         merge_derive(out, METRIC_transactions_per_s, (double)sum.packets / window_s);
     }
@@ -222,6 +234,17 @@ static void merge_rates(const struct merge_input *in, enum flow_part part, struc
                         (double)metric_get(out, METRIC_cpu_ns) / (double)sum.bytes);
     if (in->engine->spec.role == FLOW_SERVER)
         metric_put(out, METRIC_refused, in->engine->refused);
+}
+
+/* What was asked for stands beside what was had. */
+static void merge_asked(const struct flow_spec *spec, struct metric_set *out)
+{
+    if (spec->mss_bytes)
+        metric_put(out, METRIC_requested_mss_bytes, spec->mss_bytes);
+    if (spec->window_bytes)
+        metric_put(out, METRIC_requested_window_bytes, spec->window_bytes);
+    if (spec->dscp)
+        metric_put(out, METRIC_dscp, spec->dscp);
 }
 
 int merge_part(const struct merge_input *in, enum flow_part part, struct flow_result *ret_result)
@@ -236,6 +259,7 @@ int merge_part(const struct merge_input *in, enum flow_part part, struct flow_re
     merge_cpu(in, part, &out.metrics);
     merge_machine(in, &out.metrics);
     merge_rates(in, part, &out.metrics);
+    merge_asked(&engine->spec, &out.metrics);
     for (uint32_t i = 0; i < engine->n_flows; i++) {
         if (!merge_is_of(&engine->flows[i], part))
             continue;

@@ -14,6 +14,7 @@ static void sequence_clear(struct sequence *s, uint64_t number)
 /* A number is final: it came or it is missing. */
 static void sequence_settle(struct sequence *s, bool came, uint64_t n)
 {
+    s->loss_bursts += !came && s->run == 0;
     s->run = came ? 0 : s->run + n;
     if (s->run > s->longest_loss)
         s->longest_loss = s->run;
@@ -29,8 +30,15 @@ static void sequence_advance(struct sequence *s, uint64_t number)
      * were.
      */
     for (uint64_t i = 0; i < n; i++) {
-        uint64_t at = s->next + i;
+        uint64_t at = s->next + i, *word = &s->seen[at / 64 % SEQUENCE_WORDS];
 
+        /* A word of which all came: one step. */
+        if (at % 64 == 0 && n - i >= 64 && *word == UINT64_MAX) {
+            s->run = 0;
+            *word = 0;
+            i += 63;
+            continue;
+        }
         if (at >= SEQUENCE_SPAN)
             sequence_settle(s, sequence_has(s, at), 1);
         sequence_clear(s, at);
@@ -60,6 +68,29 @@ bool sequence_add(struct sequence *s, uint64_t number)
     s->seen[number / 64 % SEQUENCE_WORDS] |= UINT64_C(1) << number % 64;
     s->received++;
     return true;
+}
+
+uint64_t sequence_add_row(struct sequence *s, uint64_t number, uint64_t n)
+{
+    uint64_t first = 0;
+
+    if (n == 0)
+        return 0;
+    if (number < s->next) {
+        for (uint64_t i = 0; i < n; i++)
+            first += sequence_add(s, number + i);
+        return first;
+    }
+    sequence_advance(s, number + n - 1);
+    for (uint64_t at = number, left = n, step; left > 0; at += step, left -= step) {
+        uint64_t bits = 64 - at % 64;
+
+        step = left < bits ? left : bits;
+        s->seen[at / 64 % SEQUENCE_WORDS] |= (step == 64 ? UINT64_MAX : (UINT64_C(1) << step) - 1)
+                                             << at % 64;
+    }
+    s->received += n;
+    return n;
 }
 
 uint64_t sequence_end(struct sequence *s, uint64_t sent)

@@ -24,12 +24,16 @@ struct sequence {
     uint64_t reordered;    /* arrived with a lower number than one before */
     uint64_t duplicated;   /* second and later copies */
     uint64_t longest_loss; /* longest run of missing numbers among those that left the bitmap */
+    uint64_t loss_bursts;  /* runs of missing numbers among those that left the bitmap */
     uint64_t run;          /* missing run that reaches up to the bitmap's lower end */
     uint64_t seen[SEQUENCE_WORDS];
 };
 
 /* True when it is the first of its number (or older than the bitmap), false for a copy. */
 bool sequence_add(struct sequence *s, uint64_t number);
+
+/* The same for n numbers from number on, at most SEQUENCE_SPAN: how many of them are the first. */
+uint64_t sequence_add_row(struct sequence *s, uint64_t number, uint64_t n);
 
 /*
  * No more will come: numbers 0 … sent - 1 were sent (sent smaller than next is raised to it: then

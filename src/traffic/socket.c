@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 
 #ifndef SO_MEMINFO /* musl */
@@ -70,19 +71,29 @@ int socket_set_cc(int fd, const char *cc, struct err *err)
 /* A client's own address, or the interface that its packets leave by. */
 static int socket_bind_own(int fd, const struct flow_spec *spec, struct err *err)
 {
+    int domain = AF_UNSPEC, on = 1;
     union socket_address address;
     socklen_t len;
+    int r;
 
     if (!spec->bind[0] || spec->role != FLOW_CLIENT)
         return 0;
     if (text_address(spec->bind, NULL) < 0) {
-        if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, spec->bind,
-                       (socklen_t)strlen(spec->bind)) < 0)
+        if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, spec->bind, (socklen_t)strlen(spec->bind)) <
+            0)
             return err_set(err, errno, "binding to interface %s", spec->bind);
         return 0;
     }
-    if (socket_address(spec->bind, 0, &address, &len, err) < 0 ||
-        bind(fd, &address.any, len) < 0)
+    r = socket_address(spec->bind, 0, &address, &len, err);
+    if (r < 0)
+        return r;
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain});
+    if (domain != address.any.sa_family)
+        return err_set(err, EAFNOSUPPORT, "own address %s and peer %s are not of one family",
+                       spec->bind, spec->address);
+    /* The port is chosen when it is known whom to: several flows may then share one. */
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(fd, &address.any, len) < 0)
         return err_set(err, errno, "binding to %s", spec->bind);
     return 0;
 }
@@ -131,7 +142,7 @@ static int socket_bind_one(const struct flow_spec *spec, int type, uint16_t port
         return r;
     fd = socket(address.any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return err_set(err, errno, "opening a socket");
+        return socket_none(spec, errno, err);
     if (address.any.sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off); /* "::" takes IPv4 too */
     r = socket_prepare(fd, spec, err);
@@ -196,6 +207,19 @@ int socket_receive_buffer(int fd, int bytes)
 int socket_send_buffer(int fd, int bytes)
 {
     return socket_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, bytes);
+}
+
+int socket_none(const struct flow_spec *spec, int code, struct err *err)
+{
+    struct rlimit limit = {0};
+
+    if (code != EMFILE || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return err_set(err, code, "opening a socket");
+    return err_set(err, code,
+                   "%u flow%s need more than the %llu files this process may have open "
+                   "(RLIMIT_NOFILE, ulimit -n)",
+                   spec->n_flows, spec->n_flows == 1 ? "" : "s",
+                   (unsigned long long)limit.rlim_cur);
 }
 
 int socket_timeouts(int fd, unsigned ms)

@@ -30,6 +30,7 @@ static const struct tcp_row tcp_rows[TCP_FIELD_COUNT] = {
     TCP_ROW(TCP_FIELD_RWND_LIMITED_NS, tcpi_rwnd_limited, CLOCK_US),
     TCP_ROW(TCP_FIELD_SNDBUF_LIMITED_NS, tcpi_sndbuf_limited, CLOCK_US),
     TCP_ROW(TCP_FIELD_SND_WND_BYTES, tcpi_snd_wnd, 1),
+    TCP_ROW(TCP_FIELD_BYTES_ACKED, tcpi_bytes_acked, 1),
 };
 
 void tcp_info_parse(const void *bytes, size_t n, struct tcp_sample *ret_sample)
@@ -149,6 +150,7 @@ void tcp_watch_sample(struct tcp_watch *watch, struct flow *flow)
 
     if (watch->ended || (!flow->sends && !edge) || tcp_info_read(flow->fd, &s) < 0)
         return;
+    watch->last = s;
     if (edge && watch->slot == 0) {
         watch->begin = s;
         watch->begun = true;

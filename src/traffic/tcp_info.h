@@ -23,6 +23,7 @@ enum tcp_field {
     TCP_FIELD_RWND_LIMITED_NS,
     TCP_FIELD_SNDBUF_LIMITED_NS,
     TCP_FIELD_SND_WND_BYTES,
+    TCP_FIELD_BYTES_ACKED, /* the SYN counts as one */
     TCP_FIELD_COUNT,
 };
 
@@ -41,6 +42,7 @@ void tcp_info_congestion(int fd, char ret_cc[FLOW_CC_SIZE]);
 /* A flow's samples over one trial; zeroed to begin with. Neither allocates nor formats. */
 struct tcp_watch {
     struct tcp_sample begin; /* at the window's start */
+    struct tcp_sample last;  /* a sender's */
     bool begun, ended;
     uint32_t slot; /* of the tally, when sampled last */
     uint64_t retransmits;

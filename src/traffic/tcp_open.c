@@ -64,7 +64,7 @@ static int tcp_start_connect(struct engine *engine, struct flow *flow, struct tc
         return r;
     flow->fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (flow->fd < 0)
-        return err_set(err, errno, "opening a socket");
+        return socket_none(spec, errno, err);
     r = socket_prepare(flow->fd, spec, err);
     if (r == 0)
         r = socket_set_cc(flow->fd, spec->cc, err);
@@ -276,6 +276,8 @@ int tcp_accept(struct engine *engine, struct err *err)
         tcp_drop(door, door->n_pending - 1);
     close(engine->listen_fd);
     engine->listen_fd = -1;
+    if (r == -EMFILE)
+        return socket_none(&engine->spec, EMFILE, err);
     return r < 0 ? err_set(err, r, "%u of %u flows did not come to port %u", door->n_left,
                            engine->n_flows, engine->port)
                  : 0;

@@ -56,6 +56,9 @@ static int udp_connect(struct engine *engine, struct flow *flow, struct err *err
     flow->fd = socket(address.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (flow->fd < 0)
         return err_set(err, errno, "opening a socket");
+    r = socket_prepare(flow->fd, spec, err);
+    if (r < 0)
+        return r;
     if (connect(flow->fd, &address.any, len) < 0)
         return err_set(err, errno, "reaching %s port %u", spec->address, spec->port);
     return 0;
@@ -249,11 +252,14 @@ static int udp_take(struct engine *engine, struct flow *flow, const struct udp_v
     AUTO(close_p)
     int fd = socket(v->from.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     socklen_t to_len = v->to.any.sa_family == AF_INET ? sizeof v->to.v4 : sizeof v->to.v6;
-    int on = 1, off = 0;
+    int on = 1, off = 0, r;
     char drop;
 
     if (fd < 0)
         return err_set(err, errno, "opening a socket");
+    r = socket_prepare(fd, &engine->spec, err);
+    if (r < 0)
+        return r;
     if (v->from.any.sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);

@@ -10,16 +10,28 @@
 #include "traffic/wake.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /*
  * The receiver goes by a timer and not by wake-ups: while data flows it sleeps 200 µs and takes all
  * that has come. So the sender's kernel does not pay for waking it with every datagram, which at
  * high rates is more than the sending itself.
  */
+#ifndef SO_INCOMING_NAPI_ID /* an old libc */
+#define SO_INCOMING_NAPI_ID 56
+#endif
+
 enum {
     UDP_RECEIVE_BATCH = 256,
+    UDP_MERGED_BATCH = 16, /* messages a call, of many datagrams each */
+    UDP_MERGED_MOST = 128, /* datagrams of one message */
+    UDP_WHOLE_FIRST = 64,  /* messages that came whole, before the next are taken for whole */
+    UDP_CONTROL_BYTES = STAMP_CONTROL_BYTES + CMSG_SPACE(sizeof(int)),
     UDP_RECEIVE_CALLS = 64, /* of a drain, before a look at the time */
     UDP_NAP_NS = 200 * CLOCK_US,
     UDP_IDLE_NS = 20 * CLOCK_MS, /* silent for so long: wait in poll() */
@@ -43,7 +55,10 @@ struct udp_receiver {
     uint64_t last_ns; /* when something of this trial was read last; 0 never */
     uint64_t sent;    /* measured ones, as END says */
     uint64_t n_ends;
-    int64_t drops; /* of the socket, when the window began */
+    uint64_t n_messages, n_datagrams; /* read */
+    uint32_t n_whole;                 /* messages in a row that were one send call each */
+    bool whole;                       /* they all are: the first header tells the others */
+    int64_t drops;                    /* of the socket, when the window began */
     bool done;
     struct sequence sequence;
 };
@@ -56,11 +71,60 @@ struct udp_receive {
     bool begun;                     /* the window has */
     struct udp_receiver *receivers; /* owned */
     struct pollfd *polls;           /* owned */
-    uint8_t head[UDP_RECEIVE_BATCH][DATAGRAM_BYTES];
-    struct iovec iov[UDP_RECEIVE_BATCH];
+    /*
+     * Only headers are kept. Of single datagrams nothing else is copied (MSG_TRUNC tells their lengths all the same). Of a
+     * message of many, headers and fillers come by turns: each header to its place, all fillers to the same one, which so
+     * stays in the nearest cache. See udp_receive_whole() for when the first header is enough.
+     */
+    uint32_t batch;
+    uint32_t n_heads;     /* of a message */
+    uint32_t piece_bytes; /* from one header of a message to the next; 0: there is but one */
+    uint8_t *heads;       /* owned; batch times n_heads */
+    uint8_t *filler;      /* owned; NULL with single datagrams */
+    uint32_t n_iov;       /* of a message that is read for all its headers */
+    struct iovec *iov;    /* owned; batch times that */
     struct mmsghdr messages[UDP_RECEIVE_BATCH];
-    _Alignas(struct cmsghdr) uint8_t control[UDP_RECEIVE_BATCH][STAMP_CONTROL_BYTES];
+    _Alignas(struct cmsghdr) uint8_t control[UDP_RECEIVE_BATCH][UDP_CONTROL_BYTES];
 };
+
+/* May a message hold many datagrams? The sender's rule, taken so that a doubt costs copying and not counts. */
+static bool udp_receive_may_merge(const struct flow_spec *spec, const struct flow_trial *trial)
+{
+    return udp_send_segments(spec, trial, spec->n_flows) > 1;
+}
+
+static int udp_receive_buffers(struct udp_receive *u)
+{
+    const struct flow_spec *spec = &u->engine->spec;
+    bool merged = udp_receive_may_merge(spec, u->trial);
+    uint32_t fillers = merged && spec->payload_bytes > DATAGRAM_BYTES, k = 0;
+
+    u->batch = merged ? UDP_MERGED_BATCH : UDP_RECEIVE_BATCH;
+    u->n_heads = merged ? UDP_MERGED_MOST : 1;
+    u->piece_bytes = merged ? spec->payload_bytes : 0;
+    u->n_iov = u->n_heads * (1 + fillers);
+    u->heads = malloc((size_t)u->batch * u->n_heads * DATAGRAM_BYTES);
+    u->iov = calloc((size_t)u->batch * u->n_iov, sizeof *u->iov);
+    u->filler = fillers ? malloc(spec->payload_bytes) : NULL;
+    if (!u->heads || !u->iov || (fillers && !u->filler))
+        return -ENOMEM;
+    for (uint32_t i = 0; i < u->batch; i++) {
+        u->messages[i].msg_hdr = (struct msghdr){
+            .msg_iov = &u->iov[k],
+            .msg_iovlen = u->n_iov,
+            .msg_control = u->control[i],
+            .msg_controllen = UDP_CONTROL_BYTES,
+        };
+        for (uint32_t h = 0; h < u->n_heads; h++) {
+            uint8_t *head = u->heads + ((size_t)i * u->n_heads + h) * DATAGRAM_BYTES;
+
+            u->iov[k++] = (struct iovec){head, DATAGRAM_BYTES};
+            if (fillers)
+                u->iov[k++] = (struct iovec){u->filler, spec->payload_bytes - DATAGRAM_BYTES};
+        }
+    }
+    return 0;
+}
 
 static int udp_receive_init(struct udp_receive *u, struct worker *worker)
 {
@@ -75,19 +139,13 @@ static int udp_receive_init(struct udp_receive *u, struct worker *worker)
                                       (double)u->trial->rate_bps);
     u->receivers = calloc(worker->n_flows, sizeof *u->receivers);
     u->polls = calloc(worker->n_flows, sizeof *u->polls);
-    if (!u->receivers || !u->polls)
+    if (!u->receivers || !u->polls || udp_receive_buffers(u) < 0)
         return -ENOMEM;
-    for (uint32_t i = 0; i < UDP_RECEIVE_BATCH; i++) {
-        /* Only the header is copied; MSG_TRUNC tells the datagram's length all the same. */
-        u->iov[i] = (struct iovec){u->head[i], DATAGRAM_BYTES};
-        u->messages[i].msg_hdr = (struct msghdr){
-            .msg_iov = &u->iov[i],
-            .msg_iovlen = 1,
-            .msg_control = u->control[i],
-            .msg_controllen = STAMP_CONTROL_BYTES,
-        };
-    }
     for (uint32_t i = 0; i < worker->n_flows; i++) {
+        const int merge = u->piece_bytes > 0;
+
+        /* A kernel that is too old to know this has cut them already. */
+        setsockopt(worker->flows[i]->fd, IPPROTO_UDP, UDP_GRO, &merge, sizeof merge);
         u->receivers[i].flow = worker->flows[i];
         u->receivers[i].drops = socket_drops(worker->flows[i]->fd);
         arrival_init(&u->receivers[i].arrival, u->trial->duration_ns);
@@ -100,6 +158,9 @@ static void udp_receive_done(struct udp_receive *u)
 {
     free(u->receivers);
     free(u->polls);
+    free(u->heads);
+    free(u->filler);
+    free(u->iov);
 }
 
 /* END goes back as it came, so that the sender stops asking. */
@@ -126,36 +187,119 @@ static void udp_receive_refuse(struct udp_receive *u, const uint8_t *head, uint3
     __atomic_fetch_add(&u->engine->refused, 1, __ATOMIC_RELAXED);
 }
 
-static void udp_receive_take(struct udp_receive *u, struct udp_receiver *r, uint32_t i)
+/* n datagrams that arrived as one, whose numbers follow each other. */
+static void udp_receive_count(struct udp_receiver *r, const struct datagram *d, uint64_t bytes,
+                              uint64_t n, uint64_t arrived)
 {
-    uint32_t bytes = u->messages[i].msg_len;
+    uint64_t first;
+
+    r->n_datagrams += n;
+    tally_add(&r->flow->tally, arrived, bytes * n, n);
+    if (d->flags != DATAGRAM_MEASURED)
+        return;
+    first = sequence_add_row(&r->sequence, d->sequence, n);
+    if (first == 0)
+        return;
+    if (r->arrival.n == 0)
+        r->first_bytes = bytes * first;
+    r->measured_bytes += bytes * first;
+    arrival_add(&r->arrival, d->departure_ns, arrived, first);
+}
+
+/*
+ * Copying all of a message for its headers takes a third of the rate. A message that is one send call of our sender's, as
+ * it left, has the numbers that follow the first. GRO, which may put together what left apart, lost its neighbours or
+ * overtook them, works in drivers' NAPI contexts only: what a socket got outside of any (over veth and lo, as a rule) was
+ * not put together here. So: no context, and as many datagrams as the sender says that it handed over.
+ */
+static void udp_receive_whole(struct udp_receive *u, struct udp_receiver *r)
+{
+    unsigned napi = 1;
+
+    if (!u->piece_bytes)
+        return;
+    getsockopt(r->flow->fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi, &(socklen_t){sizeof napi});
+    if (napi)
+        r->n_whole = 0;
+    r->whole = r->n_whole >= UDP_WHOLE_FIRST;
+}
+
+/* Datagrams of one message from the header on, n of them at the most: how many were dealt with. */
+static uint32_t udp_receive_take(struct udp_receive *u, struct udp_receiver *r, const uint8_t *head,
+                                 uint32_t bytes, uint32_t n, uint64_t arrived)
+{
     struct datagram d;
-    uint64_t arrived;
+    uint32_t row = 1;
 
     if (bytes < DATAGRAM_BYTES)
-        return;
-    datagram_read(u->head[i], &d);
+        return 1;
+    datagram_read(head, &d);
     if (d.tag != u->engine->tag) {
-        udp_receive_refuse(u, u->head[i], bytes);
-        return;
+        udp_receive_refuse(u, head, bytes);
+        return 1;
     }
     if (d.trial != u->trial->number || d.flow != r->flow->index)
-        return;
+        return 1;
     r->last_ns = r->stamp.now_ns;
     if (d.flags == DATAGRAM_END) {
         udp_receive_answer(r, &d);
-        return;
+        return 1;
     }
     if (d.flags != DATAGRAM_WARMUP && d.flags != DATAGRAM_MEASURED && d.flags != DATAGRAM_TAIL)
+        return 1;
+    if (r->whole)
+        row = n;
+    while (row < n && datagram_is_copy(head, d.sequence + row, head + (size_t)row * DATAGRAM_BYTES))
+        row++;
+    r->n_whole = n == d.segments && row == n ? r->n_whole + 1 : 0;
+    udp_receive_count(r, &d, bytes, row, arrived);
+    return row;
+}
+
+/* Bytes of each datagram of a message but the last, which may be shorter. */
+static uint32_t udp_receive_piece(const struct mmsghdr *message)
+{
+    const struct msghdr *m = &message->msg_hdr;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR((struct msghdr *)m, c)) {
+        int bytes;
+
+        if (c->cmsg_level != IPPROTO_UDP || c->cmsg_type != UDP_GRO)
+            continue;
+        memcpy(&bytes, CMSG_DATA(c), sizeof bytes);
+        return bytes > 0 ? (uint32_t)bytes : message->msg_len;
+    }
+    return message->msg_len;
+}
+
+/* What recvmmsg() has put into place i. */
+static void udp_receive_message(struct udp_receive *u, struct udp_receiver *r, uint32_t i)
+{
+    const uint8_t *heads = u->heads + (size_t)i * u->n_heads * DATAGRAM_BYTES;
+    uint32_t left = u->messages[i].msg_len, piece = left, n, last;
+    uint64_t arrived = stamp_arrival_ns(&r->stamp, &u->messages[i].msg_hdr);
+
+    if (u->piece_bytes)
+        piece = udp_receive_piece(&u->messages[i]);
+    r->n_messages++;
+    /* Cut otherwise than our sender cuts: not all of the headers are in their places. */
+    n = left <= piece ? 1 : (left + piece - 1) / piece;
+    if (n > 1 && (piece != u->piece_bytes || n > u->n_heads)) {
+        udp_receive_refuse(u, heads, left);
         return;
-    arrived = stamp_arrival_ns(&r->stamp, &u->messages[i].msg_hdr);
-    tally_add(&r->flow->tally, arrived, bytes, 1);
-    if (d.flags != DATAGRAM_MEASURED || !sequence_add(&r->sequence, d.sequence))
+    }
+    last = left - (n - 1) * piece;
+    if (r->whole) { /* there is no other header to look at */
+        udp_receive_take(u, r, heads, piece, n, arrived);
         return;
-    if (r->arrival.n == 0)
-        r->first_bytes = bytes;
-    r->measured_bytes += bytes;
-    arrival_add(&r->arrival, d.departure_ns, arrived);
+    }
+    for (uint32_t k = 0; k < n;) {
+        /* The last one is looked at by itself when it is shorter: it may be the END. */
+        uint32_t row = last < piece && k < n - 1 ? n - 1 - k : n - k;
+
+        k += udp_receive_take(u, r, heads + (size_t)k * DATAGRAM_BYTES, k < n - 1 ? piece : last,
+                              row, arrived);
+    }
 }
 
 /* Take what has come; true when the socket was empty in the end. */
@@ -163,8 +307,11 @@ static bool udp_receive_drain(struct udp_receive *u, struct udp_receiver *r)
 {
     for (int call = 0; call < UDP_RECEIVE_CALLS; call++) {
         uint64_t before = clock_mono_ns();
-        int n =
-            recvmmsg(r->flow->fd, u->messages, UDP_RECEIVE_BATCH, MSG_DONTWAIT | MSG_TRUNC, NULL);
+        int n;
+
+        for (uint32_t i = 0; u->piece_bytes && i < u->batch; i++)
+            u->messages[i].msg_hdr.msg_iovlen = r->whole ? 1 : u->n_iov;
+        n = recvmmsg(r->flow->fd, u->messages, u->batch, MSG_DONTWAIT | MSG_TRUNC, NULL);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -179,10 +326,11 @@ static bool udp_receive_drain(struct udp_receive *u, struct udp_receiver *r)
         }
         stamp_sync(&r->stamp);
         for (int i = 0; i < n; i++) {
-            udp_receive_take(u, r, (uint32_t)i);
-            u->messages[i].msg_hdr.msg_controllen = STAMP_CONTROL_BYTES;
+            udp_receive_message(u, r, (uint32_t)i);
+            u->messages[i].msg_hdr.msg_controllen = UDP_CONTROL_BYTES;
         }
-        if (n < UDP_RECEIVE_BATCH)
+        udp_receive_whole(u, r);
+        if ((uint32_t)n < u->batch)
             return true;
     }
     return false;
@@ -291,8 +439,12 @@ static void udp_receive_report_loss(struct udp_receiver *r, struct metric_set *m
     metric_put(m, METRIC_reordered, r->sequence.reordered);
     metric_put(m, METRIC_duplicated, r->sequence.duplicated);
     metric_put(m, METRIC_longest_loss, r->sequence.longest_loss);
+    metric_put(m, METRIC_loss_bursts, r->sequence.loss_bursts);
     if (drops >= 0 && r->drops >= 0) /* the kernel's counter has 32 bits */
         in_socket = (uint32_t)((uint64_t)drops - (uint64_t)r->drops);
+    /* It counts messages: those that were dropped held as many datagrams as those that were read. */
+    if (r->n_messages)
+        in_socket = (in_socket * r->n_datagrams + r->n_messages / 2) / r->n_messages;
     if (!r->n_ends) {
         /* How many were sent is the sender's to say. */
         metric_put(m, METRIC_lost_in_socket, in_socket);
@@ -352,6 +504,42 @@ static void udp_receive_report(struct udp_receive *u)
     }
 }
 
+/* The peer has vanished, or it was never there. */
+static void udp_receive_blame_silence(struct udp_receive *u)
+{
+    uint64_t refused = __atomic_load_n(&u->engine->refused, __ATOMIC_RELAXED);
+    bool greeted = u->engine->spec.kind != FLOW_MULTICAST;
+
+    for (uint32_t i = 0; i < u->worker->n_flows; i++)
+        worker_fail(u->worker, u->worker->flows[i], ETIMEDOUT,
+                    u->receivers[i].last_ns ? "nothing arrived any more"
+                    : refused               ? "no datagram arrived but some of a strange token"
+                    : greeted ? "no datagram arrived, though the small ones of the handshake did"
+                              : "no datagram arrived");
+}
+
+/*
+ * What ended the stream is small and came, what was to be measured is large and did not: no loss is like that, but a path
+ * that drops what is too large for it, and tells nobody. Not of a probe: a search may well lose one.
+ */
+static void udp_receive_blame_size(struct udp_receive *u)
+{
+    const struct flow_spec *spec = &u->engine->spec;
+
+    if (u->trial->duration_ns < UDP_PROBE_MOST_NS || spec->payload_bytes <= DATAGRAM_BYTES)
+        return;
+    for (uint32_t i = 0; i < u->worker->n_flows; i++) {
+        const struct udp_receiver *r = &u->receivers[i];
+        char what[sizeof u->worker->what];
+
+        if (!r->n_ends || !r->sent || r->n_datagrams)
+            continue;
+        snprintf(what, sizeof what, "small datagrams arrive, of %u bytes not one of %llu",
+                 spec->payload_bytes, (unsigned long long)r->sent);
+        worker_fail(u->worker, r->flow, EMSGSIZE, what);
+    }
+}
+
 /* It does not sleep until the start: a sender whose clock starts earlier is read at once. */
 void udp_receive_run(struct worker *worker)
 {
@@ -361,11 +549,14 @@ void udp_receive_run(struct worker *worker)
         worker->error = ENOMEM;
         text_copy(worker->what, sizeof worker->what, "making buffers for receiving");
     } else {
-        if (udp_receive_data(u) == -ETIMEDOUT)
-            for (uint32_t i = 0; i < worker->n_flows; i++)
-                worker_fail(worker, worker->flows[i], ETIMEDOUT,
-                            u->receivers[i].last_ns ? "nothing arrived any more"
-                                                    : "no datagram arrived");
+        int r;
+
+        wake_take_short_turns();
+        r = udp_receive_data(u);
+        if (r == -ETIMEDOUT)
+            udp_receive_blame_silence(u);
+        else if (r == 0)
+            udp_receive_blame_size(u);
         udp_receive_report(u);
     }
     if (u)

@@ -8,15 +8,19 @@
 #include "traffic/wake.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdlib.h>
 
 enum {
     UDP_SEND_BATCH =
-        32, /* datagrams a call: more adds nothing, and all of a call carry one departure */
-    UDP_SEND_BYTES = 256 << 10, /* of a call: large datagrams go in smaller batches */
-    UDP_SEND_WAIT_MS = 100,     /* for room in the socket, before the next look at engine->stop */
-    UDP_SEND_SINGLE = 8,        /* calls of one datagram after a call was cut short */
+        32, /* messages a call: more adds nothing, and all of a call carry one departure */
+    UDP_SEND_BYTES = 256 << 10,  /* of a call: large datagrams go in smaller batches */
+    UDP_SEND_WAIT_MS = 100,      /* for room in the socket, before the next look at engine->stop */
+    UDP_SEND_SINGLE = 8,         /* calls of one datagram after a call was cut short */
+    UDP_SEND_LATE_NS = CLOCK_MS, /* so late after a wait: it had lost its CPU */
+    UDP_SEND_CALM_NS = 200 * CLOCK_MS,
     UDP_SEND_TICK_NS = 10 * CLOCK_MS, /* how often silent flows' intervals are closed */
     UDP_END_COPIES = 10,
     UDP_END_QUICK =
@@ -36,9 +40,10 @@ struct udp_sender {
     struct pacing pacing;
     uint64_t next[UDP_CLASS_COUNT]; /* sequence numbers */
     uint64_t late, latest_ns, skipped, blocked_ns;
-    uint32_t single; /* calls to come that take one datagram */
-    uint32_t n_ends; /* copies of END sent */
-    bool ended;      /* the receiver returned END, or is gone */
+    uint32_t segments; /* datagrams a message */
+    uint32_t single;   /* calls to come that take one message */
+    uint32_t n_ends;   /* copies of END sent */
+    bool ended;        /* the receiver returned END, or is gone */
 };
 
 struct udp_send {
@@ -48,22 +53,92 @@ struct udp_send {
     uint64_t stop_ns;          /* of the tail */
     uint64_t mark_ns;          /* the next of them */
     uint64_t tick_ns;
+    uint64_t calm_ns;           /* until then it waits asleep */
     struct udp_sender *senders; /* owned */
     uint32_t turn;              /* whose turn it is when there is no schedule */
-    uint8_t *payloads;          /* owned; batch times payload */
+    uint8_t *payloads;          /* owned; of one call */
     struct pollfd *polls;       /* owned */
-    uint32_t batch, payload_bytes;
+    uint32_t payload_bytes;     /* of a datagram; of a mix the largest */
     struct iovec iov[UDP_SEND_BATCH];
     struct mmsghdr messages[UDP_SEND_BATCH];
 };
+
+uint32_t udp_send_segments(const struct flow_spec *spec, const struct flow_trial *trial,
+                           uint32_t n_flows)
+{
+    double pps = (double)trial->rate_bps / 8 / spec->payload_bytes * n_flows / spec->n_flows;
+    uint32_t most = FLOW_MAX_DATAGRAM / spec->payload_bytes;
+    double segments = pps / UDP_SINGLES_PPS;
+
+    most = most < FLOW_MAX_GSO ? most : FLOW_MAX_GSO;
+    if (spec->imix)
+        return 1;
+    if (spec->gso)
+        return spec->gso;
+    if (segments <= 1)
+        return 1;
+    return segments >= most ? most : (uint32_t)segments + (segments > (uint32_t)segments);
+}
+
+/*
+ * Have the kernel cut what a call hands over. It cannot when it is too old, and when a datagram is more than the link takes
+ * in one piece.
+ */
+static uint32_t udp_send_cut(const struct udp_send *u, struct flow *flow, uint32_t segments)
+{
+    int bytes = segments > 1 ? (int)u->payload_bytes : 0, mtu = socket_path_mtu(flow->fd);
+    int domain = AF_INET, headers;
+
+    getsockopt(flow->fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain});
+    headers = domain == AF_INET6 ? 48 : 28;
+    if (mtu > 0 && bytes > 0 && bytes + headers > mtu)
+        segments = 1, bytes = 0;
+    /* One that was set for an earlier trial is in force still. */
+    return setsockopt(flow->fd, IPPROTO_UDP, UDP_SEGMENT, &bytes, sizeof bytes) < 0 ? 1 : segments;
+}
+
+/* From when on, by the schedule of the flow's segments. */
+static void udp_send_schedule(const struct udp_send *u, struct udp_sender *s, uint64_t from_ns)
+{
+    const struct flow_spec *spec = &u->engine->spec;
+    uint64_t rate = u->worker->trial->rate_bps;
+    uint64_t gap_num = rate ? (uint64_t)8 * CLOCK_S * spec->n_flows : 0;
+
+    if (spec->imix)
+        pacing_init_weights(&s->pacing, from_ns, gap_num, rate, flow_imix, FLOW_IMIX_ROUND);
+    else
+        pacing_init(&s->pacing, from_ns, gap_num * u->payload_bytes * s->segments, rate);
+}
+
+/* Buffers for the largest call of any flow. */
+static int udp_send_buffers(struct udp_send *u, uint32_t segments)
+{
+    size_t message = (size_t)segments * u->payload_bytes;
+    size_t n = UDP_SEND_BYTES > message * UDP_SEND_BATCH ? message * UDP_SEND_BATCH
+               : UDP_SEND_BYTES > message                ? (size_t)UDP_SEND_BYTES
+                                                         : message;
+    uint32_t filler = 2463534242;
+
+    u->payloads = malloc(n);
+    if (!u->payloads)
+        return -ENOMEM;
+    /* Noise (xorshift), so that a path that compresses gains nothing. */
+    for (size_t i = 0; i < n; i++) {
+        filler ^= filler << 13;
+        filler ^= filler >> 17;
+        filler ^= filler << 5;
+        u->payloads[i] = (uint8_t)(filler >> 24);
+    }
+    for (uint32_t i = 0; i < UDP_SEND_BATCH; i++)
+        u->messages[i].msg_hdr = (struct msghdr){.msg_iov = &u->iov[i], .msg_iovlen = 1};
+    return 0;
+}
 
 static int udp_send_init(struct udp_send *u, struct worker *worker)
 {
     const struct flow_trial *trial = worker->trial;
     const struct flow_spec *spec = &worker->engine->spec;
-    uint64_t gap_num =
-        trial->rate_bps ? (uint64_t)spec->payload_bytes * 8 * CLOCK_S * spec->n_flows : 0;
-    uint32_t filler = 2463534242;
+    uint32_t segments = udp_send_segments(spec, trial, worker->n_flows);
 
     u->worker = worker;
     u->engine = worker->engine;
@@ -72,37 +147,24 @@ static int udp_send_init(struct udp_send *u, struct worker *worker)
     u->stop_ns = trial_end(trial);
     u->mark_ns = u->start_ns;
     u->payload_bytes = spec->payload_bytes;
-    u->batch = UDP_SEND_BYTES / u->payload_bytes < UDP_SEND_BATCH
-                   ? UDP_SEND_BYTES / u->payload_bytes
-                   : UDP_SEND_BATCH;
+    for (int i = 0; spec->imix && i < FLOW_IMIX_ROUND; i++)
+        u->payload_bytes = flow_imix[i] > u->payload_bytes ? flow_imix[i] : u->payload_bytes;
     u->senders = calloc(worker->n_flows, sizeof *u->senders);
     u->polls = calloc(worker->n_flows, sizeof *u->polls);
-    u->payloads = malloc((size_t)u->batch * u->payload_bytes);
-    if (!u->senders || !u->polls || !u->payloads)
+    if (!u->senders || !u->polls || udp_send_buffers(u, segments) < 0)
         return -ENOMEM;
-    /* Noise (xorshift), so that a path that compresses gains nothing. */
-    for (size_t i = 0; i < (size_t)u->batch * u->payload_bytes; i++) {
-        filler ^= filler << 13;
-        filler ^= filler >> 17;
-        filler ^= filler << 5;
-        u->payloads[i] = (uint8_t)(filler >> 24);
-    }
-    for (uint32_t i = 0; i < u->batch; i++) {
-        u->iov[i] = (struct iovec){u->payloads + (size_t)i * u->payload_bytes, u->payload_bytes};
-        u->messages[i].msg_hdr = (struct msghdr){.msg_iov = &u->iov[i], .msg_iovlen = 1};
-    }
     for (uint32_t i = 0; i < worker->n_flows; i++) {
         struct flow *flow = worker->flows[i];
-        struct pacing *p = &u->senders[i].pacing;
-        uint64_t gap_ns;
+        struct udp_sender *s = &u->senders[i];
         int error;
 
-        u->senders[i].flow = flow;
+        s->flow = flow;
+        s->segments = udp_send_cut(u, flow, segments);
         u->polls[i] = (struct pollfd){.fd = flow->fd, .events = POLLIN};
-        pacing_init(p, trial->start_ns, gap_num, trial->rate_bps);
+        udp_send_schedule(u, s, trial->start_ns);
         /* Flows take turns instead of sending all at once. */
-        gap_ns = p->gap_ns;
-        p->due_ns += gap_ns / spec->n_flows * (flow->index % spec->n_flows);
+        s->pacing.due_ns +=
+            pacing_gap_ns(&s->pacing) / spec->n_flows * (flow->index % spec->n_flows);
         /* What an earlier trial left behind is not this one's error. */
         getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error});
     }
@@ -153,8 +215,18 @@ static void udp_send_block(const struct udp_send *u, struct udp_sender *s, uint6
         s->blocked_ns += after - now;
 }
 
+/* The path does not take several as one (any more: its MTU fell, or it encrypts): one by one, from here on. */
+static bool udp_send_fall_back(const struct udp_send *u, struct udp_sender *s, int error)
+{
+    if (s->segments == 1 || (error != EINVAL && error != EMSGSIZE && error != EIO))
+        return false;
+    s->segments = udp_send_cut(u, s->flow, 1);
+    udp_send_schedule(u, s, s->pacing.due_ns);
+    return true;
+}
+
 /*
- * How many of n datagrams have left, given what sendmmsg() said. What a local queue or firewall
+ * How many of n messages have left, given what sendmmsg() said. What a local queue or firewall
  * dropped has left: it is lost on the path. Negative errno when the flow is over.
  */
 static int udp_send_outcome(const struct udp_send *u, struct udp_sender *s, uint64_t now, int said,
@@ -176,7 +248,7 @@ static int udp_send_outcome(const struct udp_send *u, struct udp_sender *s, uint
         case EPERM:
             return 1;
         default:
-            return -errno;
+            return udp_send_fall_back(u, s, errno) ? 0 : -errno;
         }
     }
     /*
@@ -192,10 +264,36 @@ static int udp_send_outcome(const struct udp_send *u, struct udp_sender *s, uint
     return said;
 }
 
-/* Send n datagrams that are due; 0 or the negative errno that ends the flow. */
+/* How many messages a call may take. */
+static uint32_t udp_send_most(const struct udp_send *u, const struct udp_sender *s)
+{
+    uint32_t n = UDP_SEND_BYTES / (s->segments * u->payload_bytes);
+
+    if (s->single)
+        return 1;
+    return n < 1 ? 1 : n < UDP_SEND_BATCH ? n : UDP_SEND_BATCH;
+}
+
+/* Headers and lengths of n messages, the first datagram of which is d. */
+static void udp_send_lay_out(struct udp_send *u, const struct udp_sender *s,
+                             const struct datagram *d, uint32_t n)
+{
+    size_t message = (size_t)s->segments * u->payload_bytes;
+    uint64_t n_datagrams = (uint64_t)n * s->segments;
+
+    datagram_write(d, u->payloads);
+    for (uint64_t k = 1; k < n_datagrams; k++)
+        datagram_copy(u->payloads, d->sequence + k, u->payloads + k * u->payload_bytes);
+    for (uint32_t i = 0; i < n; i++)
+        u->iov[i] = (struct iovec){u->payloads + i * message,
+                                   s->pacing.weights ? pacing_weight(&s->pacing, i) : message};
+}
+
+/* Send n messages that are due; 0 or the negative errno that ends the flow. */
 static int udp_send_batch(struct udp_send *u, struct udp_sender *s, uint64_t now, uint32_t n)
 {
     enum udp_class class = udp_send_class(u, now);
+    uint32_t segments = s->segments;
     struct datagram d = {
         .tag = u->engine->tag,
         .trial = u->worker->trial->number,
@@ -203,33 +301,31 @@ static int udp_send_batch(struct udp_send *u, struct udp_sender *s, uint64_t now
         .departure_ns = now,
         .flags = udp_class_flag[class],
         .flow = (uint16_t)s->flow->index,
+        .segments = (uint16_t)segments,
     };
+    uint64_t bytes = 0;
     int r;
 
-    if (s->single) {
-        s->single--;
-        n = 1;
-    }
-    for (uint32_t i = 0; i < n; i++, d.sequence++)
-        datagram_write(&d, u->payloads + (size_t)i * u->payload_bytes);
+    udp_send_lay_out(u, s, &d, n);
+    s->single -= s->single > 0;
     r = sendmmsg(s->flow->fd, u->messages, n, MSG_DONTWAIT);
     r = udp_send_outcome(u, s, now, r, n);
     if (r <= 0)
         return r;
 
-    s->next[class] += (uint32_t)r;
-    tally_add(&s->flow->tally, now, (uint64_t)(uint32_t)r * u->payload_bytes, (uint32_t)r);
-    if (pacing_is_free(&s->pacing))
-        return 0;
     for (int i = 0; i < r; i++) {
         uint64_t behind = now - pacing_take(&s->pacing);
 
-        if (class != UDP_MEASURED)
+        bytes += u->iov[i].iov_len;
+        if (class != UDP_MEASURED || pacing_is_free(&s->pacing))
             continue;
-        s->late += behind > s->pacing.late_ns;
+        if (behind > s->pacing.late_ns)
+            s->late += segments;
         if (behind > s->latest_ns)
             s->latest_ns = behind;
     }
+    s->next[class] += (uint64_t)(uint32_t)r * segments;
+    tally_add(&s->flow->tally, now, bytes, (uint64_t)(uint32_t)r * segments);
     return 0;
 }
 
@@ -243,9 +339,21 @@ static struct udp_sender *udp_send_next(struct udp_send *u)
         return &u->senders[u->turn];
     }
     for (uint32_t i = 1; i < u->worker->n_flows; i++)
-        if (u->senders[i].pacing.due_ns < first->pacing.due_ns)
+        if (pacing_next_ns(&u->senders[i].pacing) < pacing_next_ns(&first->pacing))
             first = &u->senders[i];
     return first;
+}
+
+/* Until the next send. Who comes late has lost its CPU to others, and sleeps for a while instead of spinning. */
+static uint64_t udp_send_wait(struct udp_send *u, uint64_t until)
+{
+    uint64_t before = clock_mono_ns();
+    uint64_t now =
+        before < u->calm_ns ? wake_calmly_at(u->engine, until) : wake_at(u->engine, until);
+
+    if (now > until + UDP_SEND_LATE_NS && before < until + UDP_SEND_LATE_NS)
+        u->calm_ns = now + UDP_SEND_CALM_NS;
+    return now;
 }
 
 /* Warm-up, window and tail. 0, -ECANCELED, or the negative errno that ended a flow. */
@@ -254,17 +362,17 @@ static int udp_send_data(struct udp_send *u)
     while (!wake_stopped(u->engine)) {
         struct udp_sender *s = udp_send_next(u);
         bool is_free = pacing_is_free(&s->pacing);
-        uint64_t until = s->pacing.due_ns < u->mark_ns ? s->pacing.due_ns : u->mark_ns;
-        uint64_t now = is_free ? clock_mono_ns() : wake_at(u->engine, until);
+        uint64_t next = pacing_next_ns(&s->pacing), until = next < u->mark_ns ? next : u->mark_ns;
+        uint64_t now = is_free ? clock_mono_ns() : udp_send_wait(u, until);
         uint64_t skipped = s->pacing.skipped;
         uint32_t n;
         int r;
 
         if (!udp_send_edges(u, now))
             return 0;
-        n = pacing_due(&s->pacing, now, u->batch);
+        n = pacing_due(&s->pacing, now, udp_send_most(u, s));
         if (udp_send_class(u, now) == UDP_MEASURED)
-            s->skipped += s->pacing.skipped - skipped;
+            s->skipped += (s->pacing.skipped - skipped) * s->segments;
         if (n == 0)
             continue;
         r = udp_send_batch(u, s, now, n);
@@ -370,6 +478,7 @@ static void udp_send_report(const struct udp_send *u)
 
         metric_put(m, METRIC_sent, s->next[UDP_MEASURED]);
         metric_put(m, METRIC_blocked_ns, s->blocked_ns);
+        metric_put(m, METRIC_segments, s->segments);
         if (!pacing_is_free(&s->pacing)) {
             metric_put(m, METRIC_late, s->late);
             metric_put(m, METRIC_latest_ns, s->latest_ns);
@@ -392,6 +501,7 @@ void udp_send_run(struct worker *worker)
         worker->error = ENOMEM;
         text_copy(worker->what, sizeof worker->what, "making buffers for sending");
     } else if (worker_sleep_until(worker, worker->trial->start_ns)) {
+        wake_take_short_turns();
         r = udp_send_data(u);
         worker_window_end(worker);
         if (r == 0)

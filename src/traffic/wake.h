@@ -22,6 +22,18 @@ enum {
  */
 uint64_t wake_at(const struct engine *engine, uint64_t due_ns);
 
+/*
+ * The same, asleep as long as there is anything to sleep: later, and 50 µs at a time, but on a crowded machine a thread
+ * that spins has used up its share when it is due, and is put aside for milliseconds.
+ */
+uint64_t wake_calmly_at(const struct engine *engine, uint64_t due_ns);
+
+/*
+ * This thread would rather have short turns soon than long ones later. Where the scheduler does not know that (before
+ * Linux 6.12) nothing changes.
+ */
+void wake_take_short_turns(void);
+
 static inline bool wake_stopped(const struct engine *engine)
 {
     return atomic_load_explicit(&engine->stop, memory_order_relaxed);

@@ -80,12 +80,35 @@ static bool worker_failed(const struct worker *worker)
     return false;
 }
 
+/*
+ * Onto the CPU that the spec names, counted among those that are allowed: flow k of the part on the (pin - 1 + k)-th. When
+ * it is refused the thread stays free, and the metric is missing.
+ */
+static void worker_pin(const struct worker *worker)
+{
+    const struct flow_spec *spec = &worker->engine->spec;
+    uint32_t first = worker->flows[0]->index, left;
+    cpu_set_t allowed, one;
+    int cpu = 0;
+
+    if (spec->pin == 0 || sched_getaffinity(0, sizeof allowed, &allowed) < 0)
+        return;
+    left = (spec->pin - 1 + first) % (uint32_t)CPU_COUNT(&allowed);
+    while (!CPU_ISSET(cpu, &allowed) || left-- > 0)
+        cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    if (sched_setaffinity(0, sizeof one, &one) == 0 && first % spec->n_flows == 0)
+        metric_put(&worker->flows[0]->metrics, METRIC_pinned_cpu, (uint64_t)cpu);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
     const struct endpoint_ops *ops = worker->engine->ops;
     const uint64_t one = 1;
 
+    worker_pin(worker);
     prctl(PR_SET_TIMERSLACK, 1UL); /* a paced send leaves when it is due, not up to 50 us later */
     if (worker->sends)
         ops->ask(worker);

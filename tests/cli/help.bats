@@ -15,7 +15,7 @@ commands() {
     run --separate-stderr vnperf help
     [ "$status" -eq 0 ]
     [[ "$output" = *"Exit codes: 0 good"* ]]
-    for name in run plan test show doctor cleanup version completion help; do
+    for name in run plan test serve show doctor cleanup version completion help; do
         grep -qx "$name" < <(commands)
     done
     [ "$(vnperf --help)" = "$output" ]

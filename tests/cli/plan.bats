@@ -102,8 +102,8 @@ refused() {
     refused "empty" --udpbuf ''
     refused "empty" --tcpbuf 1,,2
     refused "'12x'" --tcpbuf 12x
-    refused "number '0' is not between 1 and 256" --flows 0
-    refused "number '257' is not between 1 and 256" --flows 257
+    refused "number '0' is not between 1 and 4096" --flows 0
+    refused "number '4097' is not between 1 and 4096" --flows 4097
     refused "number '-1'" --flows -1
     refused "a size of 0" --icmp-sizes 0
     refused "number '0'" --rr-size 0
@@ -119,7 +119,7 @@ refused() {
 }
 
 @test "words that are none are refused, with those there are" {
-    refused "there is no scenario '9.9' (they are 1.1 to 7.3, 8.1 and 8.2" --scenarios 9.9
+    refused "there is no scenario '9.9' (they are 1.1 to 7.4, 8.1 and 8.2" --scenarios 9.9
     refused "there is no scenario ''" --scenarios 1.1,
     refused "--scenarios: is empty" --scenarios ''
     refused "--cc: is empty" --cc ''

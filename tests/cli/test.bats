@@ -187,3 +187,30 @@ os.execvp(sys.argv[1], sys.argv[1:])'
     vnperf test local local --rr -t 0.1 >"$TEST_DIR/out" 2>&1
     [ "$(grep -c $'[\033\r]' "$TEST_DIR/out")" = 0 ]
 }
+
+@test "repeated: each time alone, all together, the seed kept" {
+    run --separate-stderr vnperf test local local --rr --tcp -t 0.05 --repeat 7 --seed 3 --json -
+    [ "$status" -eq 0 ]
+    [ "$(json '.run.repeat | [.n, .seed] | join(" ")')" = "7 3" ]
+    [ "$(json '[.scenarios[0].repeats[] | .n, .stopped] | join(" ")')" = "7 all 7 all" ]
+    # In each round both, and all seven rounds one after the other.
+    [ "$(json '[.scenarios[0].measurements[].repetition] | join(" ")')" = "1 1 2 2 3 3 4 4 5 5 6 6 7 7" ]
+    [ "$(json '[.scenarios[0].repeats[] | .[.metric] | .low <= .median and .median <= .high] | all')" = true ]
+    # The median is one of theirs, of an odd number.
+    [ "$(json '.scenarios[0] | .measurements as $m | [.repeats[] | . as $r | $r[$r.metric].median as $x |
+        any($r.measurements[]; $m[.][$r.metric] == $x)] | all')" = true ]
+    first=$(json '[.scenarios[0].measurements[].kind] | join(" ")')
+    run --separate-stderr vnperf test local local --rr --tcp -t 0.05 --repeat 7 --seed 3 --json -
+    [ "$(json '[.scenarios[0].measurements[].kind] | join(" ")')" = "$first" ]
+    vnperf show | grep -q "median of 7; 95 % interval "
+}
+
+@test "repeated until it is known well enough" {
+    run --separate-stderr vnperf test local local --rr -t 0.05 --repeat 9 --until 100% --json -
+    [ "$status" -eq 0 ]
+    # One share of the median: such a loop is not that unsteady. Six values are the least that have an interval.
+    [ "$(json '.scenarios[0].repeats[0].n >= 6')" = true ]
+    [ "$(json '.scenarios[0].repeats[0] | (.stopped == "narrow") == (.width_share <= 1)')" = true ]
+    failed 2 "--until needs --repeat N" vnperf test local local --until 2%
+    failed 2 "at least 6" vnperf test local local --until 2% --repeat 5
+}

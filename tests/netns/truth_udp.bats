@@ -233,3 +233,78 @@ agrees_with_counters_of_the_path() {
     same "$(value .sent)" "$(counted "$M" seen)"
     same "$(value .sent)" "$(counted "$B" came)"
 }
+
+# Seven of every hundred, again: how many runs there were, and how long they were on average.
+test_udp_loss_in_rows_is_so_many_bursts() { #@test
+    count_measured "$MEASURED numgen inc mod 100 < 7 counter name dropped drop"
+    measure --udp --udpbuf 200 --bandwidth 4M -t 1
+    same "$(value .lost)" "$(counted "$M" dropped)"
+    same "$(value .loss_bursts)" "$((($(value .lost) + 6) / 7))"
+}
+
+# payload_of NS COUNTER: what its packets held, less IP and UDP headers. Several datagrams of one call are one packet to it, with
+# one header.
+payload_of() {
+    echo $(($(counted "$1" "$2" bytes) - UDP_HEADERS * $(counted "$1" "$2")))
+}
+
+# A veth takes them as they are, so that the rule drops all datagrams of a call or none: datagrams are counted by bytes.
+test_udp_segments_of_a_call_are_counted_one_by_one() { #@test
+    count_measured "$MEASURED numgen inc mod 10 < 1 counter name dropped drop"
+    measure --udp --udpbuf 1000 --bandwidth 80M --gso 16 -t 1
+    same "$(value .segments)" 16
+    same "$(($(value .sent) * 1000))" "$(payload_of "$M" seen)"
+    same "$(($(value .lost) * 1000))" "$(payload_of "$M" dropped)"
+    same "$(($(value .received) * 1000))" "$(payload_of "$B" came)"
+    same "$(counted "$M" dropped)" "$(value .loss_bursts)"
+    same "$(value .longest_loss)" 16
+    same "$(value .lost_on_path)" "$(value .lost)"
+}
+
+# Behind a router that cuts them, since its next link cannot take them as one, they come as they are, and some get lost.
+test_udp_segments_that_are_cut_on_the_way_are_counted_one_by_one() { #@test
+    ip netns exec "$M" ethtool -K m1 tx-udp-segmentation off >/dev/null 2>&1 || skip "this veth cannot cut datagrams"
+    count_measured
+    rules "$B" "table inet truth {
+        counter came { }
+        counter gone { }
+        chain input { type filter hook input priority 0; $MEASURED numgen inc mod 10 < 1 counter name gone drop; $MEASURED counter name came; }
+    }"
+    measure --udp --udpbuf 1000 --bandwidth 80M --gso 16 -t 1
+    ip netns exec "$M" ethtool -K m1 tx-udp-segmentation on >/dev/null
+    same "$(value .segments)" 16
+    same "$(($(value .sent) * 1000))" "$(payload_of "$M" seen)"
+    same "$(value .lost)" "$(counted "$B" gone)"
+    same "$(value .received)" "$(counted "$B" came)"
+    same "$(value .longest_loss)" 1
+}
+
+test_udp_datagrams_larger_than_the_link_go_one_by_one() { #@test
+    count_measured
+    measure --udp --udpbuf 2000 --bandwidth 20M --gso 8 -t 1
+    same "$(value .segments)" 1
+    same "$(value .lost)" 0
+    same "$(value .pmtu_bytes)" 1500
+}
+
+test_udp_mix_has_the_bytes_of_its_sizes_and_the_rate() { #@test
+    undisturbed '.skipped < .sent / 100' --sizes imix --bandwidth 20M -t 2
+    agrees_with_counters
+    same "$(value .lost)" 0
+    same "$(value .sender.bytes)" "$(payload_of "$M" seen)"
+    near "$(value .offered_bps)" 20e6 0.02
+    near "$(value .throughput_bps)" 20e6 0.02
+    # Seven of twelve are small, four of 548 bytes, one is of 1472.
+    near "$(value '.sender.bytes / .sent')" "$(value '(7 * 32 + 4 * 548 + 1472) / 12')" 0.01
+}
+
+# What is large vanishes without a word: an answer in words and within seconds.
+test_udp_black_hole_of_large_datagrams_is_named() { #@test
+    local seconds=$SECONDS
+
+    rules "$M" 'table inet truth { chain forward { type filter hook forward priority 0; meta l4proto udp udp length > 1000 drop; }; }'
+    run vnperf test "netns:$A" "netns:$B" --quiet --no-save --udp --udpbuf 1400 --bandwidth 20M -t 2
+    [ "$status" -ne 0 ]
+    grep -q 'small datagrams arrive, of 1400 bytes not one of [0-9]' <<<"$output"
+    holds "$((SECONDS - seconds)) <= 12"
+}

@@ -16,7 +16,7 @@
 static const struct command command = {
     .name = "run", .summary = "", .args = "", .rows = run_flags_rows};
 
-enum { MAX_WORDS = 20 };
+enum { MAX_WORDS = 24 };
 
 static int parse(const char *words, struct run_flags *ret_flags, const char **ret_said)
 {
@@ -80,6 +80,42 @@ static void test_vmtps_flags(void **state)
     assert_string_equal(f.output.colour, "never");
 }
 
+static void test_how_it_is_measured(void **state)
+{
+    const char *said;
+    struct run_flags f;
+
+    (void)state;
+    assert_int_equal(
+        parse("--io lean --cpu spread --mss 1400 --window 1M --dscp 46 --nodelay --gso "
+              "auto --sizes imix --spin --warmup 2",
+              &f, &said),
+        OPTIONS_GO_ON);
+    assert_int_equal(f.run.io, FLOW_IO_LEAN);
+    assert_true(f.run.pin == 1 && f.run.pin_server == 2);
+    assert_true(f.run.mss_bytes == 1400 && f.run.window_bytes == 1 << 20 && f.run.dscp == 46);
+    assert_true(f.run.nodelay && f.run.spin && f.run.imix && f.run.gso == 0);
+    assert_int_equal(f.run.warmup_ns, 2ULL * CLOCK_S);
+    assert_int_equal(parse("--sizes 64,1400 --loss 0,0.1%", &f, &said), OPTIONS_GO_ON);
+    assert_true(!f.run.imix && f.run.udp.n == 2 && f.run.udp.size[1] == 1400);
+    assert_true(f.run.n_loss_targets == 2 && f.run.loss_target[1] == 0.001);
+}
+
+static void test_repetitions(void **state)
+{
+    const char *said;
+    struct run_flags f;
+
+    (void)state;
+    assert_int_equal(parse("", &f, &said), OPTIONS_GO_ON);
+    assert_true(repeat_rounds(&f.run.repeat) == 1 && !f.run.repeat.seed_set);
+    assert_int_equal(parse("--repeat 20 --until 2% --seed 9223372036854775807", &f, &said),
+                     OPTIONS_GO_ON);
+    assert_int_equal(f.run.repeat.n, 20);
+    assert_true(f.run.repeat.until_share == 0.02 && f.run.repeat.seed_set);
+    assert_int_equal(f.run.repeat.seed, INT64_MAX);
+}
+
 static void test_mistakes_are_said(void **state)
 {
     static const struct {
@@ -102,7 +138,24 @@ static void test_mistakes_are_said(void **state)
         {"--scenarios 9", "there is no scenario '9'"},
         {"--scenarios 1.1,", "there is no scenario ''"},
         {"--flows 0", "--flows: number '0'"},
-        {"--flows 257", "--flows: number '257'"},
+        {"--flows 4097", "--flows: number '4097'"},
+        {"--repeat 0", "--repeat: number '0'"},
+        {"--repeat 1001", "--repeat: number '1001'"},
+        {"--repeat 20 --until 2", "--until: share '2'"},
+        {"--until 2%", "--until needs --repeat N"},
+        {"--repeat 5 --until 2%", "at least 6"},
+        {"--seed -1", "--seed: number '-1'"},
+        {"--io direct", "'direct' is neither app nor lean"},
+        {"--gso 0", "'0' is neither auto nor 1 to"},
+        {"--gso 129", "'129' is neither auto nor 1 to"},
+        {"--cpu 1", "'1' is neither same, spread nor two CPUs"},
+        {"--window 10", "'10' is not between 1 KiB and 1 GiB"},
+        {"--mss 12", "--mss: number '12'"},
+        {"--dscp 64", "--dscp: number '64'"},
+        {"--loss 1%,0.1%", "does not rise"},
+        {"--loss 0,0.1%,1%,2%,3%", "more than 4 shares"},
+        {"--sizes mix", "--sizes"},
+        {"--warmup 2h", "--warmup"},
         {"--rr-size 16", "--rr-size"},
         {"--loss 0.6", "--loss"},
         {"--loss -1", "--loss: share '-1'"},
@@ -133,8 +186,8 @@ static void test_mistakes_are_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_vmtps_flags),
+        cmocka_unit_test(test_defaults),           cmocka_unit_test(test_vmtps_flags),
+        cmocka_unit_test(test_how_it_is_measured), cmocka_unit_test(test_repetitions),
         cmocka_unit_test(test_mistakes_are_said),
     };
 

@@ -49,8 +49,35 @@ static void test_every_kind_can_be_asked_for(void **state)
         struct flow_spec s = good((enum flow_kind)k);
         struct err e = {0};
 
+        if (k == FLOW_MULTICAST)
+            strcpy(s.address, "231.1.1.1");
         if (flow_spec_check(&s, &e) != 0)
             fail_msg("%s: %s", flow_kind_name[k], e.text);
+    }
+}
+
+static void test_multicast_needs_a_group(void **state)
+{
+    static const struct {
+        const char *address;
+        int group;
+    } rows[] = {
+        {"223.255.255.255", 0}, {"224.0.0.1", 1}, {"239.255.255.255", 1}, {"240.0.0.1", 0},
+        {"10.0.0.1", 0},        {"ff02::1", 1},   {"ff1e::7:1", 1},       {"fe80::1", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct flow_spec s = good(FLOW_MULTICAST);
+
+        strcpy(s.address, rows[i].address);
+        if (rows[i].group)
+            assert_int_equal(flow_spec_check(&s, NULL), 0);
+        else
+            refused(&s, "is no group");
+        /* To others a group is an address as any. */
+        s.kind = FLOW_UDP_STREAM;
+        assert_int_equal(flow_spec_check(&s, NULL), 0);
     }
 }
 
@@ -159,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_are_found),
         cmocka_unit_test(test_every_kind_can_be_asked_for),
+        cmocka_unit_test(test_multicast_needs_a_group),
         cmocka_unit_test(test_payloads_have_bounds),
         cmocka_unit_test(test_what_cannot_be_is_refused),
         cmocka_unit_test(test_trials),

@@ -85,9 +85,66 @@ static void test_summary_counts_every_scenario_once(void **state)
     free(run);
 }
 
+/* What a measurement's repetitions are compared by. */
+static void test_each_kind_has_its_number(void **state)
+{
+    static const struct {
+        enum flow_kind kind;
+        uint64_t gap_ns;
+        enum measured measured;
+    } rows[] = {
+        {FLOW_TCP_STREAM, 0, MEASURED_THROUGHPUT}, {FLOW_UDP_STREAM, 0, MEASURED_THROUGHPUT},
+        {FLOW_MULTICAST, 0, MEASURED_THROUGHPUT},  {FLOW_TCP_RR, 0, MEASURED_TRANSACTIONS},
+        {FLOW_TCP_CRR, 0, MEASURED_TRANSACTIONS},  {FLOW_UDP_RR, 1000, MEASURED_RTT},
+        {FLOW_ICMP_ECHO, 0, MEASURED_RTT},         {FLOW_STAMP, 1000, MEASURED_RTT}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct measurement m = {.kind = rows[i].kind, .gap_ns = rows[i].gap_ns};
+        double value = -1;
+
+        assert_int_equal(measurement_measured(&m), rows[i].measured);
+        assert_false(measurement_value(&m, &value));
+        metric_put_real(&m.headline, METRIC_throughput_bps, 5);
+        metric_put_real(&m.headline, METRIC_transactions_per_s, 6);
+        m.sender.rtt = calloc(1, sizeof *m.sender.rtt);
+        assert_non_null(m.sender.rtt);
+        hist_add(m.sender.rtt, 7);
+        assert_true(measurement_value(&m, &value));
+        assert_true(value == (rows[i].measured == MEASURED_THROUGHPUT     ? 5
+                              : rows[i].measured == MEASURED_TRANSACTIONS ? 6
+                                                                          : 7));
+        m.error[0] = 'x';
+        assert_false(measurement_value(&m, &value));
+        measurement_done(&m);
+    }
+}
+
+static void test_what_was_found_makes_no_other_thing(void **state)
+{
+    struct measurement a = {.kind = FLOW_TCP_RR, .payload_bytes = 64}, b = a;
+
+    (void)state;
+    b.repetition = 7;
+    b.outlier = true;
+    b.port = 5002;
+    b.limit = LIMIT_PATH;
+    b.error[0] = 'x';
+    assert_true(measurement_same(&a, &b));
+    b.spin = true;
+    assert_false(measurement_same(&a, &b));
+    b = a;
+    b.to[0] = 'x';
+    assert_false(measurement_same(&a, &b));
+}
+
 static void test_names_are_all_there(void **state)
 {
     (void)state;
+    for (int i = 0; i < MEASURED_COUNT; i++)
+        assert_true(measured_name[i] && measured_name[i][0]);
+    for (int i = 0; i < REPEAT_END_COUNT; i++)
+        assert_true(repeat_end_name[i] && repeat_end_name[i][0]);
     for (int i = 0; i < LIMIT_COUNT_; i++)
         assert_true(limit_name[i] && limit_name[i][0]);
     for (int i = 0; i < SCENARIO_STATUS_COUNT; i++)
@@ -101,6 +158,8 @@ int main(void)
         cmocka_unit_test(test_enders_take_nothing),
         cmocka_unit_test(test_a_run_frees_what_it_holds),
         cmocka_unit_test(test_summary_counts_every_scenario_once),
+        cmocka_unit_test(test_each_kind_has_its_number),
+        cmocka_unit_test(test_what_was_found_makes_no_other_thing),
         cmocka_unit_test(test_names_are_all_there),
     };
 

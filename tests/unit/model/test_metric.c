@@ -29,7 +29,8 @@ static void test_a_last_word_that_looks_like_a_unit_is_one(void **state)
         "transactions", "packets",        "sent",         "received",      "lost",
         "reordered",    "duplicated",     "late",         "skipped",       "timeouts",
         "refused",      "bytes",          "retransmits",  "lost_segments", "cpu",
-        "node_cpus",    "lost_in_socket", "lost_on_path", "longest_loss"};
+        "node_cpus",    "lost_in_socket", "lost_on_path", "longest_loss",  "loss_bursts",
+        "missed",       "segments",       "dscp",         "lean_refused",  "pinned_cpu"};
     /* ns per ns: a ratio, which has no unit. */
     static const char *const ratios[] = {"delay_slope"};
 

@@ -25,6 +25,8 @@ struct bottleneck {
     uint32_t stalls;   /* bit k: trial k */
     uint32_t spoils;   /* bit k: in trial k the sender does half of what it should, late */
     double held_share; /* of the time the sender's socket was full */
+    double
+        takes_bps; /* the path's interrupts take the sender's CPU, so that it offers no more; 0 never */
     uint32_t payload_bytes;
     /* state */
     unsigned n_trials;
@@ -130,8 +132,9 @@ static inline struct rate_search_seen bottleneck_trial(struct bottleneck *b,
     const bool spoiled = b->spoils >> b->n_trials & 1;
     const double stall = b->stalls >> b->n_trials & 1 ? b->stall_ns : 0,
                  stall_at = warmup + duration / 2;
-    const double asked = step->rate_bps ? (double)step->rate_bps : b->sender_bps,
-                 bps = fmin(asked, b->sender_bps) * (spoiled ? 0.5 : 1);
+    const double able = b->takes_bps > 0 ? fmin(b->sender_bps, b->takes_bps) : b->sender_bps,
+                 asked = step->rate_bps ? (double)step->rate_bps : able,
+                 bps = fmin(asked, able) * (spoiled ? 0.5 : 1);
     const uint32_t lump = 1 + (uint32_t)((duration + warmup) * bps / 1e9 / unit / BOTTLENECK_LUMPS);
     const double gap = lump * unit / bps * 1e9;
     const uint64_t n_lumps = (uint64_t)ceil((warmup + duration) / gap);
@@ -168,6 +171,8 @@ static inline struct rate_search_seen bottleneck_trial(struct bottleneck *b,
                                : 0;
     seen.latest_ns = spoiled ? 20000000 : stall > 0 ? (uint64_t)stall : 50000;
     seen.blocked_ns = (uint64_t)(b->held_share * duration);
+    seen.busy_share = spoiled ? 0.5 : 1 - b->held_share;
+    seen.spare_share = asked < able ? 1 - fmin(1, asked / b->sender_bps) : 0.02;
     b->n_trials++;
     b->elapsed_ns += step->duration_ns + step->warmup_ns + BOTTLENECK_OVERHEAD_NS;
     return seen;

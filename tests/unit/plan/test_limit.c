@@ -23,7 +23,10 @@ struct row {
     enum flow_kind kind;
     bool searched;
     enum limit before; /* what the search said */
-    const char *cc;    /* NULL: none */
+    enum flow_peer peer;
+    uint64_t gap_ns;
+    bool spin;
+    const char *cc; /* NULL: none */
     struct value headline[VALUES], sender[VALUES], receiver[VALUES];
     enum limit limit;
     const char *word;
@@ -142,6 +145,26 @@ static const struct row rows[] = {
      .sender = {M(busiest_thread_share, 0.01)}, .receiver = {M(busiest_thread_share, 0.01)},
      .limit = LIMIT_PATH, .word = "waits for an answer"},
     {"TCP RR", FLOW_TCP_RR, .limit = LIMIT_PATH, .word = "closed loop"},
+    {"TCP to an iperf3 server", FLOW_TCP_STREAM, .peer = FLOW_PEER_IPERF3,
+     .sender = {M(window_ns, 1e9), M(busy_ns, 1e9), M(busiest_thread_share, 0.1)},
+     .limit = LIMIT_UNKNOWN, .word = "what the iperf3 at the other end did is not known"},
+    {"TCP to an iperf3 server, our end busy", FLOW_TCP_STREAM, .peer = FLOW_PEER_IPERF3,
+     .sender = {M(window_ns, 1e9), M(busy_ns, 1e9), M(busiest_thread_share, 0.99)},
+     .limit = LIMIT_SENDER, .word = "sender's thread used 99 %"},
+    {"RR on a schedule", FLOW_UDP_RR, .gap_ns = 1000000, .headline = {M(sent, 1000)},
+     .limit = LIMIT_REQUESTED_RATE, .word = "requests leave on a schedule"},
+    {"RR on a schedule that it missed", FLOW_TCP_RR, .gap_ns = 1000,
+     .headline = {M(sent, 900), M(missed, 100)}, .limit = LIMIT_SENDER, .word = "10 % was missed"},
+    {"STAMP", FLOW_STAMP, .gap_ns = 1000000, .limit = LIMIT_REQUESTED_RATE, .word = "schedule"},
+    {"RR, spinning", FLOW_TCP_RR, .spin = true, .sender = {M(busiest_thread_share, 1)},
+     .receiver = {M(busiest_thread_share, 1)}, .limit = LIMIT_UNKNOWN, .word = "wait spinning"},
+    {"CRR", FLOW_TCP_CRR, .limit = LIMIT_PATH, .word = "closed loop"},
+    {"multicast at its rate", FLOW_MULTICAST,
+     .headline = {M(requested_bps, 1e7), M(offered_bps, 1e7)}, .limit = LIMIT_REQUESTED_RATE,
+     .word = "100.0 %"},
+    {"multicast, a full socket", FLOW_MULTICAST,
+     .headline = {M(loss_share, 0.1), M(lost, 100), M(lost_in_socket, 90), M(offered_bps, 1e7)},
+     .limit = LIMIT_RECEIVER, .word = "90 %"},
     {"UDP RR", FLOW_UDP_RR, .limit = LIMIT_PATH, .word = "closed loop"},
 };
 
@@ -149,8 +172,12 @@ static void test_verdicts(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct measurement m = {
-            .kind = rows[i].kind, .searched = rows[i].searched, .limit = rows[i].before};
+        struct measurement m = {.kind = rows[i].kind,
+                                .searched = rows[i].searched,
+                                .limit = rows[i].before,
+                                .peer = rows[i].peer,
+                                .gap_ns = rows[i].gap_ns,
+                                .spin = rows[i].spin};
 
         m.search.loss_target = 0.01;
         put(&m.headline, rows[i].headline);

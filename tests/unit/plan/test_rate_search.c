@@ -11,25 +11,28 @@
 
 #include <cmocka.h>
 
-enum { PAYLOAD = 1400, BUDGET_MS = 950, MOST_MS = 3000, MOST_TRIALS = 18 };
+enum {
+    PAYLOAD = 1400,
+    BUDGET_MS = 950,
+    FURTHER_MS = 200,
+    MOST_MS = 3000,
+    SHAPER_MOST_MS = 2500,
+    MOST_TRIALS = 30
+};
 
 struct found {
     struct rate_search s;
     bool held; /* a confirming trial did */
-    double received_bps;
+    double received_bps, loss_share;
 };
 
-/* What measure.c does with two agents, with a bottleneck. */
-static struct found search(struct bottleneck *b, double target, uint64_t confirm_ns)
+/* Probes and confirming trials of the current target. */
+static void search_target(struct bottleneck *b, struct found *found, uint64_t confirm_ns)
 {
-    struct found found = {0};
-    struct rate_search *s = &found.s;
+    struct rate_search *s = &found->s;
     struct rate_search_step step;
-    const uint64_t warmup = confirm_ns / 5;
 
-    b->payload_bytes = PAYLOAD;
-    b->seed = b->seed ? b->seed : 88172645463325252;
-    rate_search_init(s, target, PAYLOAD, (uint64_t)BUDGET_MS * CLOCK_MS);
+    found->held = false;
     while (rate_search_next(s, &step)) {
         struct rate_search_seen seen = bottleneck_trial(b, &step);
         enum rate_search_verdict v = rate_search_seen(s, &step, &seen);
@@ -37,19 +40,48 @@ static struct found search(struct bottleneck *b, double target, uint64_t confirm
         assert_non_null(rate_search_verdict_name[v]);
         assert_in_range(b->n_trials, 1, MOST_TRIALS);
     }
-    while (!found.held && rate_search_may_confirm(s, b->elapsed_ns,
-                                                  confirm_ns + warmup + BOTTLENECK_OVERHEAD_NS)) {
+    while (!found->held) {
+        /* What is repeated is short. */
+        uint64_t ns = s->n_confirms && confirm_ns > CLOCK_S / 2 ? CLOCK_S / 2 : confirm_ns;
         struct rate_search_seen seen;
 
-        step = (struct rate_search_step){(uint64_t)s->answer_bps, warmup, confirm_ns};
+        step = (struct rate_search_step){
+            .rate_bps = (uint64_t)s->answer_bps, .warmup_ns = ns / 5, .duration_ns = ns};
+        if (!rate_search_may_confirm(s, b->elapsed_ns, ns + ns / 5 + BOTTLENECK_OVERHEAD_NS))
+            break;
         seen = bottleneck_trial(b, &step);
-        found.held = rate_search_confirm(s, confirm_ns, &seen) == CONFIRM_HOLDS;
-        found.received_bps = seen.received_bps;
+        found->held = rate_search_confirm(s, ns, &seen) == CONFIRM_HOLDS;
+        found->received_bps = seen.received_bps;
+        found->loss_share = seen.sent ? (double)seen.lost / (double)seen.sent : 1;
         assert_in_range(b->n_trials, 1, MOST_TRIALS);
     }
-    assert_true(b->elapsed_ns <= (uint64_t)MOST_MS * CLOCK_MS);
     assert_true(isfinite(s->answer_bps) && s->answer_bps > 0);
+}
+
+/* What search_run.c does with two agents, with a bottleneck. */
+static struct found search(struct bottleneck *b, double target, uint64_t confirm_ns)
+{
+    struct found found = {0};
+
+    b->payload_bytes = PAYLOAD;
+    b->seed = b->seed ? b->seed : 88172645463325252;
+    rate_search_init(&found.s, target, PAYLOAD, (uint64_t)BUDGET_MS * CLOCK_MS);
+    search_target(b, &found, confirm_ns);
+    assert_true(b->elapsed_ns <= (uint64_t)MOST_MS * CLOCK_MS);
     return found;
+}
+
+/* Several targets in one search; what each found. */
+static void search_targets(struct bottleneck *b, const double *targets, size_t n_targets,
+                           struct found *found)
+{
+    found[0] = search(b, targets[0], CLOCK_S);
+    for (size_t i = 1; i < n_targets; i++) {
+        found[i] = found[i - 1];
+        rate_search_target(&found[i].s, targets[i], FURTHER_MS * (uint64_t)CLOCK_MS, b->elapsed_ns,
+                           600 * (uint64_t)CLOCK_MS);
+        search_target(b, &found[i], CLOCK_S / 2);
+    }
 }
 
 static void expect_rate(const char *what, const struct found *found, double truth, double target,
@@ -92,7 +124,8 @@ static void test_ideal_shaper_is_found(void **state)
         expect_rate(what, &found, rate, target,
                     (queue + burst * 8 / rate * 1e9) / (double)confirms[i >> 5 & 1],
                     RATE_SEARCH_PATH);
-        assert_true(found.received_bps >= 0.98 * rate);
+        assert_true(found.received_bps >= 0.99 * rate);
+        assert_true(b.elapsed_ns <= SHAPER_MOST_MS * (uint64_t)CLOCK_MS);
     }
 }
 
@@ -265,6 +298,165 @@ static void test_random_loss(void **state)
         }
 }
 
+/* Zero loss, next to none, and the shares that VMTP looks for: one search, and only the confirming trials are added. */
+static void test_targets_of_a_shaper_share_one_search(void **state)
+{
+    static const double targets[] = {0, 0.001, 0.03, 0.05}, queues[] = {3e6, 12e6};
+
+    (void)state;
+    for (size_t i = 0; i < 8; i++) {
+        struct bottleneck b = {.rate_bps = shaped[i % 4],
+                               .queue_ns = queues[i / 4],
+                               .burst_bytes = 16384,
+                               .sender_bps = 40e9};
+        struct found found[4];
+
+        search_targets(&b, targets, 4, found);
+        for (size_t k = 0; k < 4; k++) {
+            double rate = found[k].s.answer_bps * (1 - targets[k]) / b.rate_bps;
+
+            if (!found[k].held || rate < 0.98 || rate > 1.003)
+                print_message("%g bit/s, target %g: %.4f of the truth, loss %.4f, held %d\n",
+                              b.rate_bps, targets[k], rate, found[k].loss_share, found[k].held);
+            assert_true(found[k].held);
+            assert_true(rate >= 0.98 && rate <= 1.003);
+            assert_true(found[k].loss_share <= targets[k]);
+            assert_true(found[k].received_bps >= 0.98 * b.rate_bps);
+            assert_int_equal(found[k].s.limit, RATE_SEARCH_PATH);
+        }
+        assert_true(b.elapsed_ns <= (uint64_t)(SHAPER_MOST_MS + 3 * 850) * CLOCK_MS);
+    }
+}
+
+/* Of a path that loses 1 % of everything the first target gets no answer, the others do. */
+static void test_targets_on_both_sides_of_loss_by_chance(void **state)
+{
+    static const double targets[] = {0, 0.001, 0.03};
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct bottleneck b = {.rate_bps = 97e6,
+                               .queue_ns = 3e6,
+                               .burst_bytes = 16384,
+                               .sender_bps = 4e9,
+                               .random_loss = 0.01,
+                               .seed = seed * 2654435761};
+        struct found found[3];
+
+        search_targets(&b, targets, 3, found);
+        assert_false(found[0].held);
+        assert_false(found[1].held);
+        assert_true(found[2].held);
+        assert_true(found[2].loss_share <= 0.03);
+        assert_true(found[2].s.answer_bps >= 0.97 * b.rate_bps);
+        assert_true(found[2].s.answer_bps <= 1.025 * b.rate_bps);
+    }
+}
+
+/* A path that only loses by chance is too much for a target of 0, and as wide as the sender for a larger one. */
+static void test_sender_is_the_limit_of_the_larger_target_only(void **state)
+{
+    static const double targets[] = {0, 0.05};
+    struct bottleneck b = {.sender_bps = 1e9, .random_loss = 0.01};
+    struct found found[2];
+
+    (void)state;
+    search_targets(&b, targets, 2, found);
+    assert_false(found[0].held);
+    assert_int_equal(found[0].s.limit, RATE_SEARCH_PATH);
+    assert_true(found[1].held);
+    assert_int_equal(found[1].s.limit, RATE_SEARCH_SENDER);
+    assert_true(found[1].s.answer_bps >= 0.98e9);
+}
+
+/* More loss is never less rate. */
+static void test_targets_rise_with_a_path_that_collapses(void **state)
+{
+    static const double targets[] = {0, 0.01, 0.05};
+
+    (void)state;
+    for (int i = 1; i <= 10; i++) {
+        struct bottleneck b = {.lossless_bps = 3e9,
+                               .collapse = 0.1 * i,
+                               .queue_ns = 1e6,
+                               .burst_bytes = 16384,
+                               .sender_bps = 9e9};
+        struct found found[3];
+
+        search_targets(&b, targets, 3, found);
+        for (size_t k = 0; k < 3; k++) {
+            assert_true(found[k].held);
+            assert_true(found[k].loss_share <= targets[k]);
+            assert_true(found[k].s.answer_bps >= 0.9 * 3e9);
+            if (k)
+                assert_true(found[k].s.answer_bps >= 0.995 * found[k - 1].s.answer_bps);
+        }
+    }
+}
+
+/* A sender that cannot offer more, but has time left just below that, was held by the path. */
+static void test_spare_time_tells_the_path_from_the_sender(void **state)
+{
+    struct bottleneck held = {.takes_bps = 1e9, .sender_bps = 3e9}, bound = {.sender_bps = 1e9};
+    struct found found = search(&held, 0.001, CLOCK_S);
+
+    (void)state;
+    expect_rate("taken by the path", &found, 1e9, 0.001, 0, RATE_SEARCH_PATH);
+    found = search(&bound, 0.001, CLOCK_S);
+    expect_rate("sender", &found, 1e9, 0.001, 0, RATE_SEARCH_SENDER);
+}
+
+/* Half of the CPU in every trial: what is found is no limit to rely on, and no trial says that it holds. */
+static void test_sender_without_a_cpu_is_never_confirmed(void **state)
+{
+    struct bottleneck b = {.sender_bps = 2e9, .spoils = UINT32_MAX};
+    struct found found = search(&b, 0.001, CLOCK_S);
+
+    (void)state;
+    assert_true(found.s.disturbed);
+    assert_int_equal(found.s.limit, RATE_SEARCH_SENDER);
+    assert_false(found.held);
+    assert_int_equal(found.s.n_blasts, 3);
+}
+
+/* A sender that may put many datagrams into a call is asked to, when one by one it is the limit. */
+static void test_sender_that_merges_is_blasted_so_too(void **state)
+{
+    struct rate_search s;
+    struct rate_search_step step;
+    struct rate_search_seen seen = {.sent = 1000, .offered_bps = 1e8, .received_bps = 1e8};
+
+    (void)state;
+    rate_search_init(&s, 0.001, PAYLOAD, CLOCK_S);
+    s.merges = true;
+    for (int i = 0; i < 4; i++) {
+        assert_true(rate_search_next(&s, &step));
+        assert_int_equal(step.rate_bps, 0);
+        assert_int_equal(step.merged, i >= 2);
+        seen.offered_bps = step.merged ? 1e9 : 1e8;
+        assert_int_equal(rate_search_seen(&s, &step, &seen), PROBE_SENDER);
+    }
+    assert_false(rate_search_next(&s, &step));
+    assert_int_equal(s.limit, RATE_SEARCH_SENDER);
+    assert_true(s.answer_bps >= 0.99e9);
+}
+
+/* A mix has a mean payload that is no whole number, and probes long enough for it. */
+static void test_payload_need_not_be_whole(void **state)
+{
+    struct rate_search s;
+    struct rate_search_step step;
+    const struct rate_search_seen seen = {
+        .sent = 100, .lost = 90, .offered_bps = 1e8, .received_bps = 1e6};
+
+    (void)state;
+    rate_search_init(&s, 0, 339.5, CLOCK_S);
+    assert_true(rate_search_next(&s, &step));
+    rate_search_seen(&s, &step, &seen);
+    assert_true(rate_search_next(&s, &step));
+    assert_int_equal(step.duration_ns, 300 * (uint64_t)CLOCK_MS);
+}
+
 static void test_full_socket_means_the_path(void **state)
 {
     struct bottleneck b = {.sender_bps = 5e9, .held_share = 0.6};
@@ -417,6 +609,14 @@ int main(void)
         cmocka_unit_test(test_disturbed_confirming_trial_is_repeated),
         cmocka_unit_test(test_growing_queue_does_not_confirm),
         cmocka_unit_test(test_random_loss),
+        cmocka_unit_test(test_targets_of_a_shaper_share_one_search),
+        cmocka_unit_test(test_targets_on_both_sides_of_loss_by_chance),
+        cmocka_unit_test(test_sender_is_the_limit_of_the_larger_target_only),
+        cmocka_unit_test(test_targets_rise_with_a_path_that_collapses),
+        cmocka_unit_test(test_spare_time_tells_the_path_from_the_sender),
+        cmocka_unit_test(test_sender_without_a_cpu_is_never_confirmed),
+        cmocka_unit_test(test_sender_that_merges_is_blasted_so_too),
+        cmocka_unit_test(test_payload_need_not_be_whole),
         cmocka_unit_test(test_full_socket_means_the_path),
         cmocka_unit_test(test_spoiled_probes_end),
         cmocka_unit_test(test_nothing_arrives),

@@ -31,9 +31,11 @@ struct job {
     const char *kill_name;  /* in kill_id's first interval this agent is killed … */
     const char *kill_id;    /* … or, with interrupt_in, the signal comes */
     const char *current_id; /* lent by the run */
+    unsigned kill_round;    /* not before this one, 1 … */
     bool interrupt_in;
     unsigned n_begun, n_ended, n_talk;
-    char talk[400]; /* the last one */
+    char order[200]; /* ids of the scenarios as they began, "1.1 7.1 " */
+    char talk[400];  /* the last one */
 };
 
 enum { MAX_SPAWNED = 32 };
@@ -63,7 +65,19 @@ static void on_begin(void *arg, unsigned k, const struct scenario_result *scenar
     job->n_begun++;
     assert_int_equal(job->n_begun, k);
     assert_true(plan_ns > 0);
+    snprintf(job->order + strlen(job->order), sizeof job->order - strlen(job->order), "%s ",
+             scenario->id);
     job->current_id = scenario->id;
+}
+
+/* How often a scenario has begun. */
+static unsigned times(const struct job *job, const char *id)
+{
+    unsigned n = 0;
+
+    for (const char *p = job->order; (p = strstr(p, id)); p++)
+        n++;
+    return n;
 }
 
 static void on_interval(void *arg, const struct measure_ask *ask, uint32_t index, double bps,
@@ -72,7 +86,8 @@ static void on_interval(void *arg, const struct measure_ask *ask, uint32_t index
     struct job *job = arg;
 
     (void)ask, (void)index, (void)bps, (void)per_s;
-    if (!job->kill_id || strcmp(job->current_id, job->kill_id) != 0)
+    if (!job->kill_id || strcmp(job->current_id, job->kill_id) != 0 ||
+        times(job, job->kill_id) < job->kill_round)
         return;
     for (unsigned i = 0; i < n_spied; i++)
         if (job->kill_name && strcmp(spied[i].name, job->kill_name) == 0)
@@ -218,7 +233,7 @@ static void test_all_passes_and_nothing_stays(void **state)
     job_run(&job);
     assert_int_equal(job.end, RUNNER_DONE);
     assert_int_equal(job.run.n_scenarios, 23);
-    for (unsigned i = 0; i < SCENARIO_COUNT; i++) {
+    for (unsigned i = 0; i < SCENARIO_USUAL; i++) {
         if (scenario_table[i].protocol == PROTOCOL_TCP)
             expect_status(&job, scenario_table[i].id, SCENARIO_PASSED, "");
         else
@@ -340,7 +355,7 @@ static void test_agent_dies_in_mid_test(void **state)
         assert_int_equal(job.end, RUNNER_DONE);
         assert_int_equal(result_of(&job, rows[i].id)->status, SCENARIO_FAILED);
         assert_true(result_of(&job, rows[i].id)->n_measurements > 0);
-        for (unsigned k = 0; k < SCENARIO_COUNT; k++) {
+        for (unsigned k = 0; k < SCENARIO_USUAL; k++) {
             const struct scenario *s = &scenario_table[k];
             bool ends = strcmp(s->from, rows[i].name) == 0 || strcmp(s->to, rows[i].name) == 0;
 
@@ -479,6 +494,101 @@ static void test_interrupt_in_mid_test(void **state)
     job_done(&job);
 }
 
+static void repeat_init(struct job *job, uint32_t n, uint64_t seed)
+{
+    job_init(job, "1.1,2.1,7.1");
+    job->options.repeat = (struct repeat_options){.n = n, .seed_set = true, .seed = seed};
+}
+
+/* Each round has all of them once, in an order that the seed alone says. */
+static void test_rounds_are_shuffled_by_the_seed(void **state)
+{
+    char orders[2][200];
+
+    (void)state;
+    for (unsigned k = 0; k < 2; k++) {
+        struct job job;
+
+        repeat_init(&job, 4, 99);
+        job_run(&job);
+        assert_int_equal(job.end, RUNNER_DONE);
+        assert_int_equal(job.n_begun, 12);
+        assert_int_equal(job.n_ended, 12);
+        for (unsigned round = 0; round < 4; round++) {
+            char part[13];
+
+            text_copy(part, sizeof part, job.order + round * 12);
+            assert_true(strstr(part, "1.1 ") && strstr(part, "2.1 ") && strstr(part, "7.1 "));
+        }
+        memcpy(orders[k], job.order, sizeof orders[k]);
+        assert_true(job.run.repeat.n == 4 && job.run.repeat.seed == 99);
+        assert_int_equal(result_of(&job, "2.1")->n_measurements, 8);
+        assert_int_equal(result_of(&job, "2.1")->n_repeats, 2);
+        assert_int_equal(result_of(&job, "2.1")->repeats[1].n, 4);
+        assert_int_equal(result_of(&job, "2.1")->repeats[1].end, REPEAT_ALL);
+        assert_int_equal(result_of(&job, "2.1")->measurements[7].repetition, 4);
+        job_done(&job);
+    }
+    assert_string_equal(orders[0], orders[1]);
+    assert_string_not_equal(orders[0], "1.1 2.1 7.1 1.1 2.1 7.1 1.1 2.1 7.1 1.1 2.1 7.1 ");
+}
+
+static void test_what_is_narrow_enough_is_in_no_further_round(void **state)
+{
+    struct job job;
+
+    (void)state;
+    repeat_init(&job, 8, 1);
+    /* So wide that the first interval there is will do: that of 6 values. */
+    job.options.repeat.until_share = 1e6;
+    job_run(&job);
+    assert_int_equal(job.n_begun, 18);
+    assert_int_equal(result_of(&job, "1.1")->repeats[0].n, 6);
+    assert_int_equal(result_of(&job, "1.1")->repeats[0].end, REPEAT_NARROW);
+    expect_undone();
+    job_done(&job);
+}
+
+static void test_what_failed_is_in_no_further_round(void **state)
+{
+    struct job job;
+
+    (void)state;
+    repeat_init(&job, 3, 1);
+    job.kill_name = "vm3";
+    job.kill_id = "2.1";
+    job_run(&job);
+    assert_int_equal(job.end, RUNNER_DONE);
+    assert_int_equal(job.n_begun, 7);
+    expect_status(&job, "2.1", SCENARIO_FAILED, "repetition 1 of 3: ");
+    assert_int_equal(result_of(&job, "2.1")->repeats[0].end, REPEAT_FAILED);
+    assert_int_equal(result_of(&job, "1.1")->status, SCENARIO_PASSED);
+    assert_int_equal(result_of(&job, "1.1")->repeats[0].n, 3);
+    expect_undone();
+    job_done(&job);
+}
+
+/* The repetitions that were whole stay what they are. */
+static void test_interrupt_in_a_later_round(void **state)
+{
+    struct job job;
+
+    (void)state;
+    repeat_init(&job, 3, 1);
+    job.kill_id = "2.1";
+    job.kill_round = 2;
+    job.interrupt_in = true;
+    job_run(&job);
+    assert_int_equal(job.end, RUNNER_INTERRUPTED);
+    expect_status(&job, "2.1", SCENARIO_FAILED, "interrupted");
+    assert_int_equal(result_of(&job, "1.1")->status, SCENARIO_PASSED);
+    assert_int_equal(result_of(&job, "7.1")->status, SCENARIO_PASSED);
+    assert_int_equal(result_of(&job, "1.1")->repeats[0].end, REPEAT_INTERRUPTED);
+    assert_true(result_of(&job, "2.1")->repeats[0].n >= 1);
+    expect_undone();
+    job_done(&job);
+}
+
 static void test_agent_that_is_not_there(void **state)
 {
     struct job job;
@@ -506,6 +616,10 @@ int main(void)
         cmocka_unit_test(test_stop_on_error),
         cmocka_unit_test(test_interrupt_before_anything),
         cmocka_unit_test(test_interrupt_in_mid_test),
+        cmocka_unit_test(test_rounds_are_shuffled_by_the_seed),
+        cmocka_unit_test(test_what_is_narrow_enough_is_in_no_further_round),
+        cmocka_unit_test(test_what_failed_is_in_no_further_round),
+        cmocka_unit_test(test_interrupt_in_a_later_round),
         cmocka_unit_test(test_agent_that_is_not_there),
     };
 

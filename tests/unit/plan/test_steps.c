@@ -120,7 +120,7 @@ static void test_ipv6_skips_what_needs_a_floating_address(void **state)
         expect_skip(&o, skipped[i], true, "floating IPv6 address does not exist");
     expect_skip(&o, "8.1", true, NULL);
     steps_make(&o, &steps);
-    for (unsigned i = 0; i < SCENARIO_COUNT; i++)
+    for (unsigned i = 0; i < steps.n_scenarios; i++)
         n += steps.skip[i] != NULL;
     assert_int_equal(n, sizeof skipped / sizeof *skipped);
     /* Nothing is made for what is skipped. */
@@ -152,6 +152,37 @@ static void test_choices(void **state)
     snprintf(o.scenarios, sizeof o.scenarios, "2");
     expect_skip(&o, "7.2", false, "--scenarios");
     expect_steps(&o, "+node1 +node2 +net1 +vm1 +vm3 @node1 @node2 @vm1 @vm3 2.2 2.3");
+}
+
+static void test_multicast_is_part_of_a_run_that_asks_for_it(void **state)
+{
+    struct run_options o = options_of("");
+    struct measure_ask asks[STEPS_MAX_ASKS];
+    struct steps steps;
+
+    (void)state;
+    steps_make(&o, &steps);
+    assert_int_equal(steps.n_scenarios, 23);
+    expect_skip(&o, "1.4", false, "--protocols");
+    memset(o.protocols, 0, sizeof o.protocols);
+    o.protocols[PROTOCOL_MULTICAST] = true;
+    steps_make(&o, &steps);
+    assert_int_equal(steps.n_scenarios, 30);
+    expect_skip(&o, "3.4", true, "forwards no multicast");
+    expect_skip(&o, "6.4", true, "forwards no multicast");
+    /* Both receivers of 2.4 are made, and have agents. */
+    expect_steps(&o, "+node1 +node2 +net1 +vm1 +vm2 +vm3 @node1 @node2 @vm1 @vm2 @vm3 1.4 2.4 7.4");
+    assert_int_equal(steps_asks(&o, &scenario_table[find("2.4")], asks), 3);
+    assert_int_equal(asks[2].spec.kind, FLOW_MULTICAST);
+    assert_int_equal(asks[2].spec.payload_bytes, 8192);
+    assert_int_equal(asks[2].spec.n_flows, 1);
+    assert_int_equal(asks[2].rate_bps, 10000000);
+    assert_false(asks[2].search);
+    o.bandwidth_bps = 2000000;
+    o.n_flows = 4;
+    steps_asks(&o, &scenario_table[find("2.4")], asks);
+    assert_int_equal(asks[0].rate_bps, 2000000);
+    assert_int_equal(asks[0].spec.n_flows, 1);
 }
 
 static void test_asks_of_each_protocol(void **state)
@@ -260,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_only_what_is_needed_is_made),
         cmocka_unit_test(test_ipv6_skips_what_needs_a_floating_address),
         cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_multicast_is_part_of_a_run_that_asks_for_it),
         cmocka_unit_test(test_asks_of_each_protocol),
         cmocka_unit_test(test_echo_sizes_share_the_time),
         cmocka_unit_test(test_warmup_fits_the_duration),

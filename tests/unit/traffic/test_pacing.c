@@ -81,7 +81,7 @@ static void test_a_late_send_does_not_move_the_next_ones(void **state)
 static void
 test_after_a_stall_two_milliseconds_are_made_up_for_and_the_rest_is_given_up(void **state)
 {
-    const uint64_t gap = 10000, stall = 50000000;
+    const uint64_t gap = 2000, stall = 50000000;
     uint64_t sent = 0, first;
     struct pacing p;
 
@@ -95,6 +95,113 @@ test_after_a_stall_two_milliseconds_are_made_up_for_and_the_rest_is_given_up(voi
     }
     assert_in_range(sent, PACING_CATCH_UP_NS / gap, PACING_CATCH_UP_NS / gap + 2);
     assert_int_equal(sent + p.skipped, stall / gap + 1);
+}
+
+/* One at a time, half a gap after the one before, until the schedule is caught up with. */
+static void test_made_up_for_at_twice_the_rate(void **state)
+{
+    const uint64_t gap = 11200, stall = 1500 * 1000;
+    uint64_t now = stall, n = 0;
+    struct pacing p;
+
+    (void)state;
+    pacing_init(&p, 0, gap, 1);
+    for (;; n++) {
+        uint64_t next;
+
+        assert_int_equal(pacing_due(&p, now, 32), 1);
+        pacing_take(&p);
+        next = pacing_next_ns(&p);
+        if (next - now > gap / 2)
+            break;
+        assert_int_equal(next - now, gap / 2);
+        assert_int_equal(pacing_due(&p, next - 1, 32), 0);
+        now = next;
+    }
+    /* As many as were due in the stall and while it was made up for. */
+    assert_in_range(n, 2 * stall / gap - 2, 2 * stall / gap + 2);
+    assert_int_equal(p.skipped, 0);
+    assert_int_equal(p.due_ns % gap, 0);
+}
+
+/* Sizes 1, 5, 2 in turn, 10 us a byte. */
+static void test_gaps_are_in_proportion_to_weights(void **state)
+{
+    static const uint16_t weights[] = {1, 5, 2};
+    static const uint64_t due[] = {1000, 11000, 61000, 81000, 91000, 141000, 161000};
+    struct pacing p;
+
+    (void)state;
+    pacing_init_weights(&p, 1000, 10000, 1, weights, 3);
+    for (size_t i = 0; i < ARRAY_SIZE(due); i++) {
+        assert_int_equal(pacing_weight(&p, 0), weights[i % 3]);
+        assert_int_equal(pacing_weight(&p, 2), weights[(i + 2) % 3]);
+        assert_int_equal(pacing_due(&p, due[i] - 1, 32), 0);
+        assert_int_equal(pacing_due(&p, due[i], 32), 1);
+        assert_int_equal(pacing_take(&p), due[i]);
+    }
+}
+
+/* The bytes of ten million datagrams leave at the rate: no part of a ns is lost between sizes. */
+static void test_a_mix_does_not_drift(void **state)
+{
+    static const uint16_t weights[] = {32, 548, 1472};
+    const uint64_t rate = 970873786;
+    uint64_t bytes = 0;
+    struct pacing p;
+
+    (void)state;
+    pacing_init_weights(&p, 1000, UINT64_C(8000000000), rate, weights, 3);
+    for (int i = 0; i < STEPS; i++) {
+        uint64_t due;
+
+        bytes += i ? weights[(i - 1) % 3] : 0;
+        due = pacing_take(&p);
+        if (i % 1000003 == 0 || i == STEPS - 1)
+            assert_in_range(due, exact(1000, bytes, UINT64_C(8000000000), rate) - 10,
+                            exact(1000, bytes, UINT64_C(8000000000), rate) + 10);
+    }
+}
+
+/* Whole rounds and the rest: what is given up is what the schedule had, and the turns stay with it. */
+static void test_a_stalled_mix_gives_up_in_its_turns(void **state)
+{
+    static const uint16_t weights[] = {1, 5, 2};
+    const uint64_t round = 8 * 1000;
+    struct pacing p;
+
+    (void)state;
+    for (uint64_t stall = 3000000; stall < 3000000 + round; stall += 777) {
+        uint64_t n, turn;
+
+        pacing_init_weights(&p, 0, 1000, 1, weights, 3);
+        assert_true(pacing_due(&p, stall, 32) > 0);
+        assert_true(p.due_ns + 5000 >= stall - PACING_CATCH_UP_NS);
+        assert_true(p.due_ns <= stall - PACING_CATCH_UP_NS);
+        turn = p.due_ns % round;
+        n = p.due_ns / round * 3 + (turn >= 1000) + (turn >= 6000);
+        assert_int_equal(p.skipped, n);
+        assert_int_equal(p.turn, n % 3);
+    }
+    /* An hour of it takes no time. */
+    pacing_init_weights(&p, 0, 1000, 1, weights, 3);
+    assert_true(pacing_due(&p, UINT64_C(3600000000000), 32) > 0);
+    assert_in_range(p.skipped, UINT64_C(3) * 449999000, UINT64_C(3) * 450000000);
+}
+
+static void test_turns_go_on_without_a_rate(void **state)
+{
+    static const uint16_t weights[] = {1, 5};
+    struct pacing p;
+
+    (void)state;
+    pacing_init_weights(&p, 0, 0, 0, weights, 2);
+    assert_true(pacing_is_free(&p));
+    assert_int_equal(pacing_due(&p, 7, 32), 32);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(pacing_weight(&p, 0), weights[i % 2]);
+        assert_int_equal(pacing_take(&p), 0);
+    }
 }
 
 static void test_a_slow_schedule_is_late_but_gives_up_only_what_has_a_successor(void **state)
@@ -143,6 +250,11 @@ int main(void)
         cmocka_unit_test(test_a_late_send_does_not_move_the_next_ones),
         cmocka_unit_test(
             test_after_a_stall_two_milliseconds_are_made_up_for_and_the_rest_is_given_up),
+        cmocka_unit_test(test_made_up_for_at_twice_the_rate),
+        cmocka_unit_test(test_gaps_are_in_proportion_to_weights),
+        cmocka_unit_test(test_a_mix_does_not_drift),
+        cmocka_unit_test(test_a_stalled_mix_gives_up_in_its_turns),
+        cmocka_unit_test(test_turns_go_on_without_a_rate),
         cmocka_unit_test(test_a_slow_schedule_is_late_but_gives_up_only_what_has_a_successor),
         cmocka_unit_test(test_an_hours_stall_costs_no_time),
         cmocka_unit_test(test_without_a_rate_everything_is_due),

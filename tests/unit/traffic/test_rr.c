@@ -10,6 +10,7 @@
 
 #include "base/auto.h"
 #include "traffic/datagram.h"
+#include "traffic/schedule.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -62,6 +63,90 @@ static void test_requests_are_answered(void **state)
         assert_true(n > 0);
         assert_int_equal(n * rows[i].payload_bytes,
                          pair_count(&pair.server, FLOW_RECEIVED, METRIC_bytes));
+        pair_close(&pair);
+    }
+}
+
+static void test_spinners_are_answered_too(void **state)
+{
+    static const struct {
+        enum flow_kind kind;
+        uint32_t n_flows, payload_bytes;
+        uint64_t gap_ns;
+    } rows[] = {
+        {FLOW_TCP_RR, 1, 1, 0},    {FLOW_TCP_RR, 2, 100000, 0},   {FLOW_UDP_RR, 1, 32, 0},
+        {FLOW_UDP_RR, 2, 1000, 0}, {FLOW_TCP_RR, 1, 1, CLOCK_MS}, {FLOW_UDP_RR, 1, 32, CLOCK_MS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct flow_spec spec = pair_spec(rows[i].kind, "127.0.0.1", FLOW_FORWARD, rows[i].n_flows,
+                                          rows[i].payload_bytes);
+        struct pair pair;
+
+        spec.spin = true;
+        spec.gap_ns = rows[i].gap_ns;
+        pair_open(&pair, spec);
+        pair_run(&pair, &trial);
+        assert_true(pair_count(&pair.client, FLOW_SENT, METRIC_transactions) > 0);
+        assert_true(pair_count(&pair.server, FLOW_RECEIVED, METRIC_packets) > 0);
+        pair_close(&pair);
+    }
+}
+
+/* Every slot of the schedule is asked, or missed; the streams are in step for the next trial. */
+static void test_a_schedule_is_kept_in_every_trial(void **state)
+{
+    static const struct {
+        enum flow_kind kind;
+        uint32_t n_flows, payload_bytes;
+        uint64_t gap_ns;
+    } rows[] = {
+        {FLOW_TCP_RR, 1, 1, CLOCK_MS},          {FLOW_TCP_RR, 3, 20000, CLOCK_MS},
+        {FLOW_TCP_RR, 1, 300000, 5 * CLOCK_MS}, {FLOW_TCP_RR, 1, 1, 20 * CLOCK_US},
+        {FLOW_UDP_RR, 1, 32, CLOCK_MS},         {FLOW_UDP_RR, 3, 1000, CLOCK_MS},
+        {FLOW_UDP_RR, 1, 32, 20 * CLOCK_US},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct flow_spec spec = pair_spec(rows[i].kind, "127.0.0.1", FLOW_FORWARD, rows[i].n_flows,
+                                          rows[i].payload_bytes);
+        struct flow_trial paced = trial;
+        struct pair pair;
+
+        spec.gap_ns = rows[i].gap_ns;
+        pair_open(&pair, spec);
+        for (paced.number = 1; paced.number <= 2; paced.number++) {
+            uint64_t n_slots = trial.duration_ns / rows[i].gap_ns * rows[i].n_flows, n;
+
+            pair_run(&pair, &paced);
+            n = pair.client.result[FLOW_SENT].rtt->count;
+            assert_true(pair_has(&pair.client, FLOW_SENT, METRIC_late));
+            assert_true(pair_has(&pair.client, FLOW_SENT, METRIC_latest_ns));
+            if (rows[i].kind == FLOW_UDP_RR)
+                n += pair_count(&pair.client, FLOW_SENT, METRIC_lost);
+            assert_int_equal(n_slots, n + pair_count(&pair.client, FLOW_SENT, METRIC_missed));
+        }
+        pair_close(&pair);
+    }
+}
+
+static void test_a_count_of_a_schedule_is_kept(void **state)
+{
+    static const enum flow_kind kinds[] = {FLOW_TCP_RR, FLOW_UDP_RR};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct flow_spec spec = pair_spec(kinds[i], "127.0.0.1", FLOW_FORWARD, 1, 64);
+        struct flow_trial counted = {
+            .number = 1, .duration_ns = 3600 * (uint64_t)CLOCK_S, .count = 20};
+        struct pair pair;
+
+        spec.gap_ns = CLOCK_MS;
+        pair_open(&pair, spec);
+        pair_run(&pair, &counted);
+        assert_int_equal(20, pair.client.result[FLOW_SENT].rtt->count);
         pair_close(&pair);
     }
 }
@@ -183,6 +268,105 @@ static void test_a_missing_answer_is_a_timeout_and_the_next_is_asked(void **stat
     close(bad.fd);
 }
 
+/* A server by hand that answers well, but stands still once, before its answer to one request. */
+enum { STALL_AT = 20, STALL_NS = 150 * CLOCK_MS, STALL_SLOW_NS = 10 * CLOCK_MS };
+
+static void *stalling_server_main(void *arg)
+{
+    struct bad_server *s = arg;
+
+    for (;;) {
+        struct pollfd p = {.fd = s->fd, .events = POLLIN};
+        uint8_t bytes[64], welcome[TOKEN_WELCOME_BYTES];
+        struct sockaddr_in from;
+        socklen_t len = sizeof from;
+        struct token_hello hello;
+        ssize_t n;
+
+        if (poll(&p, 1, 1000) <= 0)
+            return NULL;
+        n = recvfrom(s->fd, bytes, sizeof bytes, 0, (struct sockaddr *)&from, &len);
+        if (n == TOKEN_HELLO_BYTES && token_read_hello(&s->spec, bytes, &hello) == 0) {
+            token_write_welcome(&s->spec, hello.flow_index, welcome);
+            sendto(s->fd, welcome, sizeof welcome, 0, (struct sockaddr *)&from, len);
+        } else if (n == sizeof bytes) {
+            if (++s->answered == STALL_AT)
+                clock_sleep_until(clock_mono_ns() + STALL_NS);
+            sendto(s->fd, bytes, (size_t)n, 0, (struct sockaddr *)&from, len);
+        }
+    }
+}
+
+/* How many of 200 requests saw a server that stands still once. */
+static uint64_t slow_answers(uint64_t gap_ns, uint64_t *ret_p50_ns)
+{
+    struct bad_server bad = {.spec = pair_spec(FLOW_UDP_RR, "127.0.0.1", FLOW_FORWARD, 1, 64)};
+    struct pair_side client = {.spec = bad.spec, .stop_fd = -1};
+    uint64_t n_slow = 0;
+
+    client.trial =
+        (struct flow_trial){.number = 1, .duration_ns = 3600 * (uint64_t)CLOCK_S, .count = 200};
+    client.spec.gap_ns = gap_ns;
+    bad.fd = socket_bind_range(&bad.spec, SOCK_DGRAM, &client.spec.port, NULL);
+    assert_true(bad.fd >= 0);
+    assert_int_equal(0, pthread_create(&bad.thread, NULL, stalling_server_main, &bad));
+    if (engine_open(&client.spec, -1, &client.engine, &client.err) < 0)
+        fail_msg("%s", client.err.text);
+    client.trial.start_ns = clock_mono_ns();
+    pair_run_main(&client);
+    if (client.r < 0)
+        fail_msg("%s", client.err.text);
+    assert_true(client.result[FLOW_SENT].rtt->max >= STALL_NS - CLOCK_MS);
+    *ret_p50_ns = hist_percentile(client.result[FLOW_SENT].rtt, 0.5);
+    while (n_slow < 200 &&
+           hist_percentile(client.result[FLOW_SENT].rtt, 1 - (double)n_slow / 200) > STALL_SLOW_NS)
+        n_slow++;
+    pair_forget(&client);
+    engine_close(client.engine);
+    pthread_join(bad.thread, NULL);
+    close(bad.fd);
+    return n_slow;
+}
+
+static void
+test_a_stall_is_one_sample_of_a_closed_loop_and_all_that_came_meanwhile_of_an_open_one(void **state)
+{
+    uint64_t closed_p50, open_p50, closed, open;
+
+    (void)state;
+    closed = slow_answers(0, &closed_p50);
+    open = slow_answers(CLOCK_MS, &open_p50);
+    /* Who asked in the first 140 of the 150 ms waited for at least 10 ms: with one request a ms most of 200. */
+    assert_true(open >= 139);
+    assert_true(open_p50 > STALL_SLOW_NS);
+    assert_true(closed >= 1 && closed < open);
+}
+
+static void test_requests_that_a_standing_peer_keeps_from_leaving_are_missed(void **state)
+{
+    /* 1 MiB each: the sockets' buffers are full before the 100th. */
+    struct flow_spec spec = pair_spec(FLOW_TCP_RR, "127.0.0.1", FLOW_FORWARD, 1, FLOW_MAX_RR);
+    struct flow_trial paced = {.number = 1, .duration_ns = 400 * CLOCK_MS};
+    struct pair pair;
+
+    (void)state;
+    spec.gap_ns = CLOCK_MS;
+    pair_open(&pair, spec);
+    pair_run_begin(&pair.client, &paced);
+    /* The server is 300 ms late, as the client sees it. */
+    clock_sleep_until(clock_mono_ns() + 300 * CLOCK_MS);
+    pair_run_begin(&pair.server, &paced);
+    pair_join(&pair.client);
+    pair_join(&pair.server);
+    if (pair.client.r < 0)
+        fail_msg("%s", pair.client.err.text);
+    assert_true(pair_count(&pair.client, FLOW_SENT, METRIC_missed) > 0);
+    assert_int_equal(400, pair_count(&pair.client, FLOW_SENT, METRIC_missed) +
+                              pair.client.result[FLOW_SENT].rtt->count);
+    assert_true(pair_count(&pair.client, FLOW_SENT, METRIC_latest_ns) <= SCHEDULE_LATE_NS);
+    pair_close(&pair);
+}
+
 /* A datagram socket towards the server's port. */
 static int visitor(const struct pair *pair)
 {
@@ -286,25 +470,58 @@ static void test_a_server_on_any_address_answers_from_the_one_that_was_asked(voi
     }
 }
 
+static void test_a_peer_that_is_gone_is_told_at_once(void **state)
+{
+    static const uint64_t gaps[] = {0, CLOCK_MS};
+    struct flow_trial hour = {.number = 1, .duration_ns = 3600 * (uint64_t)CLOCK_S};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(gaps) * 2; i++) {
+        struct flow_spec spec =
+            pair_spec(i % 2 ? FLOW_UDP_RR : FLOW_TCP_RR, "127.0.0.1", FLOW_FORWARD, 1, 64);
+        struct pair pair;
+
+        spec.gap_ns = gaps[i / 2];
+        pair_open(&pair, spec);
+        engine_close(pair.server.engine);
+        pair.server.engine = NULL;
+        pair_run_begin(&pair.client, &hour);
+        pair_join(&pair.client);
+        assert_int_equal(i % 2 ? -ECONNREFUSED : -ECONNRESET, pair.client.r);
+        assert_non_null(strstr(pair.client.err.text, "the peer"));
+        pair_close(&pair);
+    }
+}
+
 static void test_silence_of_3_s_is_an_error_on_both_sides(void **state)
 {
     static const enum flow_kind kinds[] = {FLOW_TCP_RR, FLOW_UDP_RR};
     struct flow_trial hour = trial;
-    struct pair asking[ARRAY_SIZE(kinds)], answering[ARRAY_SIZE(kinds)];
+    struct pair asking[ARRAY_SIZE(kinds)], answering[ARRAY_SIZE(kinds)],
+        scheduled[ARRAY_SIZE(kinds)];
 
     (void)state;
     hour.duration_ns = 3600 * (uint64_t)CLOCK_S;
     hour.interval_ns = 0;
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct flow_spec spec = pair_spec(kinds[i], "127.0.0.1", FLOW_FORWARD, 2, 64);
+
+        spec.gap_ns = CLOCK_MS;
         pair_open(&asking[i], pair_spec(kinds[i], "127.0.0.1", FLOW_FORWARD, 2, 64));
         pair_open(&answering[i], pair_spec(kinds[i], "127.0.0.1", FLOW_FORWARD, 2, 64));
+        pair_open(&scheduled[i], spec);
         pair_run_begin(&asking[i].client, &hour);
+        pair_run_begin(&scheduled[i].client, &hour);
         pair_run_begin(&answering[i].server, &hour);
     }
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
         pair_join(&asking[i].client);
         assert_int_equal(-ETIMEDOUT, asking[i].client.r);
         assert_non_null(strstr(asking[i].client.err.text, "no answer for 3 s"));
+        pair_join(&scheduled[i].client);
+        assert_int_equal(-ETIMEDOUT, scheduled[i].client.r);
+        assert_non_null(strstr(scheduled[i].client.err.text, "no answer for 3 s"));
+        pair_close(&scheduled[i]);
         pair_join(&answering[i].server);
         assert_int_equal(-ETIMEDOUT, answering[i].server.r);
         assert_non_null(strstr(answering[i].server.err.text, "no request for 3 s"));
@@ -317,6 +534,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_are_answered),
+        cmocka_unit_test(test_spinners_are_answered_too),
+        cmocka_unit_test(test_a_schedule_is_kept_in_every_trial),
+        cmocka_unit_test(test_a_count_of_a_schedule_is_kept),
         cmocka_unit_test(test_a_count_is_kept_exactly),
         cmocka_unit_test(test_a_count_begins_with_the_window),
         cmocka_unit_test(test_a_missing_answer_is_a_timeout_and_the_next_is_asked),
@@ -324,6 +544,10 @@ int main(void)
         cmocka_unit_test(test_a_lost_welcome_is_sent_again),
         cmocka_unit_test(test_a_client_that_is_gone_after_its_welcome_does_not_hold_the_server),
         cmocka_unit_test(test_a_server_on_any_address_answers_from_the_one_that_was_asked),
+        cmocka_unit_test(
+            test_a_stall_is_one_sample_of_a_closed_loop_and_all_that_came_meanwhile_of_an_open_one),
+        cmocka_unit_test(test_requests_that_a_standing_peer_keeps_from_leaving_are_missed),
+        cmocka_unit_test(test_a_peer_that_is_gone_is_told_at_once),
         cmocka_unit_test(test_silence_of_3_s_is_an_error_on_both_sides),
     };
 

@@ -13,6 +13,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -30,16 +31,46 @@ struct relay {
     pthread_t thread;
     /* what it does; 0 never */
     unsigned drop_each, copy_each, hold_each, drop_ends;
+    ssize_t drop_large; /* whatever of the session is at least so long */
+    unsigned merge;     /* so many measured ones leave as one, as GRO would put them together */
     bool replay; /* the first measured one once more with each later trial's, and a stranger */
     /* what it did */
     uint64_t n_measured, dropped, copied, overtaken, strangers, n_ends;
     uint8_t held[2048], first[2048];
     ssize_t held_bytes, first_bytes;
+    uint8_t merged[65536];
+    size_t merged_bytes, merged_each;
+    unsigned n_merged;
     uint32_t first_trial;
 };
 
+static inline void relay_out_merged(struct relay *relay)
+{
+    int each = (int)relay->merged_each;
+
+    if (relay->n_merged == 0)
+        return;
+    assert_int_equal(setsockopt(relay->server_fd, IPPROTO_UDP, UDP_SEGMENT, &each, sizeof each), 0);
+    assert_int_equal(send(relay->server_fd, relay->merged, relay->merged_bytes, 0),
+                     relay->merged_bytes);
+    relay->n_merged = 0;
+    relay->merged_bytes = 0;
+}
+
+/* Measured ones are all of one size; a shorter one, END, may be the last of a message. */
 static inline void relay_out(struct relay *relay, const uint8_t *bytes, ssize_t n)
 {
+    bool joins = relay->n_merged && (size_t)n <= relay->merged_each;
+
+    if (relay->merge && (joins || n > DATAGRAM_BYTES)) {
+        if (relay->n_merged == 0)
+            relay->merged_each = (size_t)n;
+        memcpy(relay->merged + relay->merged_bytes, bytes, (size_t)n);
+        relay->merged_bytes += (size_t)n;
+        if (++relay->n_merged == relay->merge || (size_t)n < relay->merged_each)
+            relay_out_merged(relay);
+        return;
+    }
     assert_int_equal(send(relay->server_fd, bytes, (size_t)n, 0), n);
 }
 
@@ -100,6 +131,8 @@ static inline void relay_in(struct relay *relay, const uint8_t *bytes, ssize_t n
 
     if (n >= DATAGRAM_BYTES)
         datagram_read(bytes, &d);
+    if (relay->drop_large && n >= relay->drop_large)
+        return;
     if (d.tag != relay->tag) {
         relay_out(relay, bytes, n);
     } else if (d.flags == DATAGRAM_MEASURED) {

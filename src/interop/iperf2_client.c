@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/auto.h"
+#include "base/clock.h"
+#include "interop/foreign.h"
+#include "interop/foreign_datagram.h"
+#include "interop/iperf2_report.h"
+#include "interop/iperf3_streams.h"
+#include "interop/talk.h"
+#include "traffic/udp_stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    IPERF2_ENDS = 10,               /* copies of a flow's last datagram */
+    IPERF2_END_NS = 250 * CLOCK_MS, /* from one to the next */
+    IPERF2_CLOSE_S = 10,            /* TCP: what is in the buffers may take so long */
+};
+
+struct iperf2_client {
+    const struct flow_spec *spec;
+    struct flow_trial trial;
+    int stop_fd;
+    struct foreign_side side;
+    struct foreign_flow *flows; /* owned; UDP */
+    struct iperf2_report *reports; /* owned; UDP */
+    int *fds;                   /* owned */
+    struct engine *engine;      /* owned */
+};
+
+static int iperf2_open(struct iperf2_client *c, struct err *err)
+{
+    uint64_t deadline = clock_mono_ns() + c->spec->connect_ns;
+    bool udp = c->spec->kind == FLOW_UDP_STREAM;
+    int r = 0;
+
+    for (uint32_t i = 0; i < c->spec->n_flows && r == 0; i++) {
+        int flags;
+
+        r = talk_connect(c->spec, udp ? SOCK_DGRAM : SOCK_STREAM, c->stop_fd, deadline, &c->fds[i],
+                         err);
+        if (r < 0)
+            return err_wrap(err, r, "stream %u of %u", i + 1, c->spec->n_flows);
+        if (udp && !c->spec->window_bytes)
+            socket_send_buffer(c->fds[i], UDP_SEND_BUFFER);
+        flags = fcntl(c->fds[i], F_GETFL);
+        if (!udp && flags >= 0)
+            fcntl(c->fds[i], F_SETFL, flags & ~O_NONBLOCK);
+    }
+    return r;
+}
+
+/*
+ * TCP: the server takes the first bytes for a header with flags unless they are 0, and then only counts. What a window
+ * of a few KiB holds is not counted by the engine.
+ */
+static int iperf2_header(struct iperf2_client *c, struct err *err)
+{
+    static const uint8_t zeros[IPERF2_TCP_HEADER_BYTES];
+    int r = 0;
+
+    for (uint32_t i = 0; i < c->spec->n_flows && r == 0; i++) {
+        const struct talk talk = {c->fds[i], c->stop_fd};
+
+        r = talk_send(&talk, zeros, sizeof zeros, clock_mono_ns() + c->spec->connect_ns,
+                      "a header", err);
+    }
+    return r;
+}
+
+static size_t iperf2_end_bytes(const struct iperf2_client *c)
+{
+    return c->spec->payload_bytes < IPERF2_REPORT_BYTES ? c->spec->payload_bytes
+                                                        : IPERF2_REPORT_BYTES;
+}
+
+/* The last datagram of each flow that has no answer yet. */
+static void iperf2_say_end(struct iperf2_client *c)
+{
+    uint8_t bytes[IPERF2_REPORT_BYTES] = {0};
+
+    for (uint32_t i = 0; i < c->spec->n_flows; i++) {
+        struct foreign_datagram d = {.number = -(int64_t)(c->flows[i].total + 1),
+                                     .departed_ns = clock_mono_ns()};
+
+        if (c->flows[i].finished)
+            continue;
+        foreign_datagram_write(FOREIGN_IPERF2, &d, bytes);
+        bytes[IPERF2_DATAGRAM_BYTES] = IPERF2_WIDE_NUMBERS >> 24;
+        /* Refused or full: the next copy goes out later all the same. */
+        if (send(c->engine->flows[i].fd, bytes, iperf2_end_bytes(c), MSG_DONTWAIT) < 0)
+            continue;
+    }
+}
+
+/* What answers; how many flows are still without. */
+static uint32_t iperf2_take_reports(struct iperf2_client *c)
+{
+    uint32_t n_waiting = 0;
+
+    for (uint32_t i = 0; i < c->spec->n_flows; i++) {
+        uint8_t bytes[IPERF2_REPORT_BYTES];
+        ssize_t n;
+
+        while (!c->flows[i].finished &&
+               (n = recv(c->engine->flows[i].fd, bytes, sizeof bytes, MSG_DONTWAIT)) >= 0)
+            c->flows[i].finished = iperf2_report_read(bytes, (size_t)n, &c->reports[i]);
+        n_waiting += !c->flows[i].finished;
+    }
+    return n_waiting;
+}
+
+static int iperf2_finish(struct iperf2_client *c, struct err *err)
+{
+    AUTO(free_p) struct pollfd *polls = calloc(c->spec->n_flows + 1, sizeof *polls);
+    uint32_t n = c->spec->n_flows, n_waiting = n;
+
+    if (!polls)
+        return err_set(err, ENOMEM, "ending the streams");
+    for (int round = 0; round < IPERF2_ENDS && n_waiting; round++) {
+        uint64_t until = clock_mono_ns() + IPERF2_END_NS;
+
+        iperf2_say_end(c);
+        do {
+            for (uint32_t i = 0; i < n; i++)
+                polls[i] = (struct pollfd){.fd = c->flows[i].finished ? -1 : c->engine->flows[i].fd,
+                                           .events = POLLIN};
+            polls[n] = (struct pollfd){.fd = c->stop_fd, .events = POLLIN};
+            poll(polls, n + 1, clock_ms_until(until));
+            if (polls[n].revents)
+                return err_set(err, ECANCELED, "the test was stopped");
+            n_waiting = iperf2_take_reports(c);
+        } while (n_waiting && clock_mono_ns() < until);
+    }
+    return n_waiting ? err_set(err, ETIMEDOUT, "it did not answer the end of %u of %u streams",
+                               n_waiting, n)
+                     : 0;
+}
+
+/* What the server counted, warm-up included: its protocol has none. */
+static int iperf2_far(struct iperf2_client *c, struct flow_result *ret_part, struct err *err)
+{
+    struct flow_result out = {.n_flow_bytes = c->spec->n_flows};
+    uint64_t bytes = 0, sent = 0, received = 0, reordered = 0;
+    double jitter = 0, seconds = 0;
+
+    out.flow_bytes = calloc(c->spec->n_flows, sizeof *out.flow_bytes);
+    if (!out.flow_bytes)
+        return err_set(err, ENOMEM, "the server's results");
+    for (uint32_t i = 0; i < c->spec->n_flows; i++) {
+        const struct iperf2_report *report = &c->reports[i];
+
+        out.flow_bytes[i] = report->bytes;
+        /* The datagram that says "end" is one more for it. */
+        if (report->packets > c->flows[i].total && report->bytes >= iperf2_end_bytes(c))
+            out.flow_bytes[i] -= iperf2_end_bytes(c);
+        bytes += out.flow_bytes[i];
+        sent += c->flows[i].total;
+        received += report->packets > report->lost ? report->packets - report->lost : 0;
+        reordered += report->reordered;
+        jitter += report->jitter_ns;
+        seconds = report->seconds > seconds ? report->seconds : seconds;
+    }
+    received = received < sent ? received : sent;
+    metric_put(&out.metrics, METRIC_bytes, bytes);
+    metric_put(&out.metrics, METRIC_packets, received);
+    metric_put(&out.metrics, METRIC_reordered, reordered);
+    iperf3_put_loss(&out.metrics, sent, received);
+    metric_put_real(&out.metrics, METRIC_jitter_ns, jitter / c->spec->n_flows);
+    if (seconds > 0) {
+        metric_put_real(&out.metrics, METRIC_window_ns, seconds * 1e9);
+        metric_put_real(&out.metrics, METRIC_throughput_bps, (double)bytes * 8 / seconds);
+        metric_put_real(&out.metrics, METRIC_received_pps, (double)received / seconds);
+    }
+    *ret_part = out;
+    return 0;
+}
+
+/*
+ * TCP: nothing more from us, and then the server closes: all that was sent has been read there by then. It says nothing
+ * about it, so what its kernel acknowledged and when it closed are its part; warm-up and all.
+ */
+static int iperf2_finish_tcp(struct iperf2_client *c, struct flow_result *ret_part, struct err *err)
+{
+    uint64_t deadline = clock_mono_ns() + IPERF2_CLOSE_S * (uint64_t)CLOCK_S, end = 0, bytes = 0;
+    struct flow_result out = {.n_flow_bytes = c->spec->n_flows};
+    struct err words = {0};
+    int r = 0;
+
+    out.flow_bytes = calloc(c->spec->n_flows, sizeof *out.flow_bytes);
+    if (!out.flow_bytes)
+        return err_set(err, ENOMEM, "the server's results");
+    for (uint32_t i = 0; i < c->spec->n_flows; i++)
+        shutdown(c->engine->flows[i].fd, SHUT_WR);
+    for (uint32_t i = 0; i < c->spec->n_flows && r == 0; i++) {
+        const struct talk talk = {c->engine->flows[i].fd, c->stop_fd};
+        struct tcp_info info = {0};
+        char byte;
+
+        do {
+            r = talk_receive(&talk, &byte, 1, deadline, "the end of a stream", &words);
+        } while (r == 0);
+        r = r == -ECONNRESET ? 0 : r;
+        end = clock_mono_ns();
+        getsockopt(talk.fd, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){sizeof info});
+        if (info.tcpi_bytes_acked > IPERF2_TCP_HEADER_BYTES + 1) /* the end counts as one */
+            out.flow_bytes[i] = info.tcpi_bytes_acked - IPERF2_TCP_HEADER_BYTES - 1;
+        bytes += out.flow_bytes[i];
+    }
+    if (r < 0) {
+        flow_result_done(&out);
+        if (err)
+            *err = words;
+        return r;
+    }
+    metric_put(&out.metrics, METRIC_window_ns, end - c->trial.start_ns);
+    metric_put(&out.metrics, METRIC_bytes, bytes);
+    metric_put_real(&out.metrics, METRIC_throughput_bps,
+                    (double)bytes * 8e9 / (double)(end - c->trial.start_ns));
+    *ret_part = out;
+    return 0;
+}
+
+static int iperf2_move(struct iperf2_client *c, engine_interval_fn *on_interval, void *arg,
+                       struct flow_result parts[FLOW_PART_COUNT], bool has[FLOW_PART_COUNT],
+                       struct err *err)
+{
+    int r = c->flows ? engine_adopt_as(c->spec, &foreign_udp, &c->side, c->fds, c->stop_fd,
+                                       &c->engine, err)
+                     : engine_adopt(c->spec, c->fds, c->stop_fd, &c->engine, err);
+
+    for (uint32_t i = 0; i < c->spec->n_flows; i++)
+        c->fds[i] = -1; /* the engine's, also when it failed */
+    if (r < 0)
+        return r;
+    c->trial.start_ns = clock_mono_ns() + CLOCK_MS;
+    r = engine_run(c->engine, &c->trial, on_interval, arg, parts, has, err);
+    if (r < 0)
+        return r;
+    if (c->flows)
+        r = iperf2_finish(c, err);
+    if (r == 0)
+        r = c->flows ? iperf2_far(c, &parts[FLOW_FAR_RECEIVED], err)
+                     : iperf2_finish_tcp(c, &parts[FLOW_FAR_RECEIVED], err);
+    has[FLOW_FAR_RECEIVED] = r == 0;
+    return r;
+}
+
+int iperf2_client_run(const struct flow_spec *spec, const struct flow_trial *trial, int stop_fd,
+                      engine_interval_fn *on_interval, void *arg,
+                      struct flow_result ret_result[FLOW_PART_COUNT], bool ret_has[FLOW_PART_COUNT],
+                      struct err *err)
+{
+    struct iperf2_client c = {
+        .spec = spec, .trial = *trial, .stop_fd = stop_fd, .side = {.form = FOREIGN_IPERF2}};
+    bool udp = spec->kind == FLOW_UDP_STREAM;
+    int r = 0;
+
+    c.trial.tail_ns = 0;
+    c.fds = malloc(spec->n_flows * sizeof *c.fds);
+    if (udp) {
+        c.side.flows = c.flows = calloc(spec->n_flows, sizeof *c.flows);
+        c.reports = calloc(spec->n_flows, sizeof *c.reports);
+    }
+    if (!c.fds || (udp && (!c.flows || !c.reports)))
+        r = err_set(err, ENOMEM, "preparing the test");
+    for (uint32_t i = 0; c.fds && i < spec->n_flows; i++)
+        c.fds[i] = -1;
+    if (r == 0)
+        r = iperf2_open(&c, err);
+    if (r == 0 && !udp)
+        r = iperf2_header(&c, err);
+    if (r == 0)
+        r = iperf2_move(&c, on_interval, arg, ret_result, ret_has, err);
+    engine_close(c.engine);
+    for (uint32_t i = 0; c.fds && i < spec->n_flows; i++)
+        close_p(&c.fds[i]);
+    free(c.fds);
+    free(c.flows);
+    free(c.reports);
+    return r;
+}
