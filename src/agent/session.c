@@ -78,10 +78,9 @@ static void session_run_trial(struct session *s)
     bool has[FLOW_PART_COUNT] = {0};
     const uint32_t id = s->trial_id;
     struct err err = {0};
-    int r = s->engine
-                ? engine_run(s->engine, &s->trial, session_interval, s, results, has, &err)
-                : foreign_run(&s->spec, &s->trial, s->stop_fd, session_interval, s, results, has,
-                              &err);
+    int r = s->engine ? engine_run(s->engine, &s->trial, session_interval, s, results, has, &err)
+                      : foreign_run(&s->spec, &s->trial, s->stop_fd, session_interval, s, results,
+                                    has, &err);
 
     for (int part = 0; part < FLOW_PART_COUNT; part++) {
         struct err send_err = {0};

@@ -178,7 +178,8 @@ static int plan_run(const struct command *command, int argc, char **argv)
             printf("  remove  %-9s %s\n", resource_kind_name[steps.step[i].resource->kind],
                    steps.step[i].resource->name);
     printf("%u scenario%s of %u, about %s; nothing was touched\n", n, n == 1 ? "" : "s",
-           steps.n_scenarios, text_show_time((double)(ns * repeat_rounds(&flags.run.repeat)), time));
+           steps.n_scenarios,
+           text_show_time((double)(ns * repeat_rounds(&flags.run.repeat)), time));
     return EXIT_OK;
 }
 

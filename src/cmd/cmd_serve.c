@@ -124,8 +124,9 @@ static json_t *serve_json_way(const struct serve_report *r, enum flow_direction 
                   received ? "throughput_bps" : "offered_bps",
                   seconds > 0 ? (double)bytes * 8 / seconds : 0.0);
     if (r->udp)
-        json_object_set_new(o, "packets", json_integer((json_int_t)(received ? r->received_packets
-                                                                             : r->sent_packets)));
+        json_object_set_new(
+            o, "packets",
+            json_integer((json_int_t)(received ? r->received_packets : r->sent_packets)));
     if (r->udp && received) {
         json_object_set_new(o, "lost", json_integer((json_int_t)r->lost_packets));
         json_object_set_new(o, "jitter_ns", json_real(r->jitter_ns));
@@ -144,8 +145,8 @@ static void serve_print_json(const struct serve_report *r)
     o = json_pack("{s:s, s:s, s:s, s:i, s:s, s:i, s:o*, s:o*, s:s*}", "ended", ended, "tool",
                   r->tool, "client", r->client, "client_port", (int)r->client_port, "protocol",
                   r->udp ? "udp" : "tcp", "flows", (int)r->n_flows, "received",
-                  serve_json_way(r, FLOW_FORWARD), "sent", serve_json_way(r, FLOW_REVERSE),
-                  "error", r->error ? r->what : NULL);
+                  serve_json_way(r, FLOW_FORWARD), "sent", serve_json_way(r, FLOW_REVERSE), "error",
+                  r->error ? r->what : NULL);
     if (o && json_dumpf(o, stdout, JSON_COMPACT) == 0)
         printf("\n");
     json_decref(o);

@@ -26,7 +26,8 @@ static int run_set_protocols(void *target, const char *value, struct err *err)
         const char *at = strchr(letters, *p);
 
         if (!at)
-            return err_say(err, "'%.20s': '%c' is none of T (TCP), U (UDP), I (ICMP), M (multicast)",
+            return err_say(err,
+                           "'%.20s': '%c' is none of T (TCP), U (UDP), I (ICMP), M (multicast)",
                            value, *p);
         on[at - letters] = true;
     }
@@ -166,9 +167,8 @@ const struct option_row run_flags_rows[] = {
     {"under-load", 0, NULL,
      "TCP scenarios: delay idle, and beside streams there, back and both ways: four times --time",
      FLAG(under_load)},
-    {"tp-tool", 0, "NAME",
-     "nuttcp or iperf measures the streams of TCP, and of UDP at --bandwidth", OPTION_CALL, 0, 0, 0,
-     0, run_set_tool, "nuttcp iperf"},
+    {"tp-tool", 0, "NAME", "nuttcp or iperf measures the streams of TCP, and of UDP at --bandwidth",
+     OPTION_CALL, 0, 0, 0, 0, run_set_tool, "nuttcp iperf"},
     {"group", 0, "ADDR", "of multicast, and asks for it (231.1.1.1; with --ipv6 ff05::231:1)",
      OPTION_CALL, 0, 0, 0, 0, run_set_group, NULL},
     {"tcpbuf", 0, "LIST", "bytes of a TCP write (65536)", OPTION_CALL, 0, 0, 0, 0, run_set_tcpbuf,

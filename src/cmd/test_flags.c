@@ -150,12 +150,13 @@ const struct option_row test_flags_rows[] = {
     {"group", 0, "ADDR", "of --multicast (231.1.1.1; with --ipv6 ff05::231:1)",
      CALL(test_set_group)},
     {"under-load", 0, NULL,
-     "delay idle, and beside a stream to TO, from TO and both: four times --time; the probe is STAMP, "
+     "delay idle, and beside a stream to TO, from TO and both: four times --time; the probe is "
+     "STAMP, "
      "--rr or --udp-rr, the stream TCP or --udp",
      FLAG(under_load)},
     {"tp-tool", 0, "NAME",
-     "nuttcp or iperf, installed at both ends, measures --tcp or --udp instead of us",
-     OPTION_CALL, 0, 0, 0, 0, test_set_tool, "nuttcp iperf"},
+     "nuttcp or iperf, installed at both ends, measures --tcp or --udp instead of us", OPTION_CALL,
+     0, 0, 0, 0, test_set_tool, "nuttcp iperf"},
     {"time", 't', "SEC", "how long each test takes (5)", TIME(time_ns)},
     {"quick", 0, NULL, "tests of 1 s", FLAG(quick)},
     {"warmup", 0, "SEC", "before counting begins (a fifth of the time, at most 1 s)",
@@ -169,7 +170,7 @@ const struct option_row test_flags_rows[] = {
      AT(bandwidth_bps), 0, 0, 0, NULL, NULL},
     {"loss", 0, "LIST", "loss targets of the UDP rate search: 0,0.1%,3% (0.1%)",
      CALL(test_set_loss)},
-    {"tcpbuf", 0, "LIST", "bytes of a TCP write (65536)", CALL(test_set_tcpbuf)},
+    {"tcpbuf", 0, "LIST", "bytes of a TCP write (131072)", CALL(test_set_tcpbuf)},
     {"udpbuf", 0, "LIST", "bytes of a UDP datagram's payload (1400)", CALL(test_set_udpbuf)},
     {"sizes", 0, "LIST", "imix: the simple Internet mix, else as --udpbuf", CALL(test_set_mix)},
     {"icmp-sizes", 0, "LIST", "bytes of an echo request's payload (56)", CALL(test_set_icmp)},
@@ -374,11 +375,7 @@ static int test_asks(struct test_flags *f, struct err *err)
     int r = 0;
 
     if (!f->pair.group[0])
-        text_copy(f->pair.group, sizeof f->pair.group,
-                  scenario_group(f->pair.ipv6));
-    if (f->pair.n_more && !f->multicast)
-        return err_say(err, "'%s' is one endpoint too many: only --multicast has more than two",
-                       f->pair.more_text[0]);
+        text_copy(f->pair.group, sizeof f->pair.group, scenario_group(f->pair.ipv6));
     if (f->pair.from.port)
         return err_say(err, "'%s' can only be where a test goes to", f->pair.from_text);
     if (f->pair.to.kind == ENDPOINT_STAMP)
@@ -422,6 +419,9 @@ static int test_endpoints(struct test_flags *f, char **args, int n_args, struct 
 {
     int r;
 
+    if (n_args > 2 && !f->multicast)
+        return err_say(err, "'%s' is one argument too many: only --multicast has several receivers",
+                       args[2]);
     f->pair.from_text = args[0];
     f->pair.to_text = args[1];
     r = text_endpoint(args[0], &f->pair.from, err);
@@ -455,7 +455,7 @@ int test_flags_parse(const struct command *command, int argc, char **argv,
                              .rr_bytes = 64,
                              .port = FLOW_PORT,
                              .port_last = FLOW_PORT_LAST,
-                             .tcp_sizes = {{65536}, 1},
+                             .tcp_sizes = {{131072}, 1},
                              .udp_sizes = {{1400}, 1},
                              .icmp_sizes = {{56}, 1}};
     code = options_parse(command, argc, argv, f, &args, &n_args);

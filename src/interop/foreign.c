@@ -48,7 +48,8 @@ int foreign_run(const struct flow_spec *spec, const struct flow_trial *trial, in
         : spec->peer == FLOW_PEER_IPERF2
             ? iperf2_client_run(spec, trial, stop_fd, on_interval, arg, ret_result, ret_has, err)
             : err_set(err, EPROTONOSUPPORT, "a peer of the kind %s", flow_peer_name[spec->peer]);
-    return r < 0 && r != -ECANCELED ? err_wrap(err, r, "%s server %s port %u",
-                                               flow_peer_name[spec->peer], spec->address, spec->port)
-                                    : r;
+    return r < 0 && r != -ECANCELED
+               ? err_wrap(err, r, "%s server %s port %u", flow_peer_name[spec->peer], spec->address,
+                          spec->port)
+               : r;
 }

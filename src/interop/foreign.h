@@ -26,9 +26,9 @@ int foreign_run(const struct flow_spec *spec, const struct flow_trial *trial, in
 /* The same for each peer. */
 int iperf3_client_run(const struct flow_spec *spec, const struct flow_trial *trial, int stop_fd,
                       engine_interval_fn *on_interval, void *arg,
-                      struct flow_result ret_result[FLOW_PART_COUNT],
-                      bool ret_has[FLOW_PART_COUNT], struct err *err);
+                      struct flow_result ret_result[FLOW_PART_COUNT], bool ret_has[FLOW_PART_COUNT],
+                      struct err *err);
 int iperf2_client_run(const struct flow_spec *spec, const struct flow_trial *trial, int stop_fd,
                       engine_interval_fn *on_interval, void *arg,
-                      struct flow_result ret_result[FLOW_PART_COUNT],
-                      bool ret_has[FLOW_PART_COUNT], struct err *err);
+                      struct flow_result ret_result[FLOW_PART_COUNT], bool ret_has[FLOW_PART_COUNT],
+                      struct err *err);

@@ -29,7 +29,8 @@ struct foreign_flow {
     uint64_t bytes;   /* in the window */
     uint64_t total;   /* datagrams: sender: sent; receiver: the highest number */
     uint64_t omitted; /* of them before the window */
-    uint64_t received, lost, reordered; /* receiver of datagrams: in the window; lost below the highest number */
+    uint64_t received, lost,
+        reordered; /* receiver of datagrams: in the window; lost below the highest number */
     double jitter_ns;
     uint64_t begin_ns, end_ns; /* of the counting; end 0: it never began */
     uint64_t retransmits;      /* TCP sender */
@@ -39,9 +40,10 @@ struct foreign_flow {
 /* engine->arg */
 struct foreign_side {
     enum foreign_form form;
-    bool skip_copy;       /* TCP receivers drop in the kernel */
-    bool until_finished;  /* iperf2 server: over when all flows are finished, or closed by the peer */
-    uint64_t idle_ns;     /* nothing moved for so long: over, with ETIMEDOUT; 0 never */
+    bool skip_copy; /* TCP receivers drop in the kernel */
+    bool
+        until_finished; /* iperf2 server: over when all flows are finished, or closed by the peer */
+    uint64_t idle_ns;   /* nothing moved for so long: over, with ETIMEDOUT; 0 never */
     struct foreign_flow *flows; /* lent; one a flow of the engine */
 };
 

@@ -16,8 +16,8 @@
  */
 enum {
     FOREIGN_READ_BYTES = 256 << 10,
-    FOREIGN_READS = 16,      /* of one flow, before the others have their turn */
-    FOREIGN_WAIT_MS = 10,    /* before the next look at the engine's stop */
+    FOREIGN_READS = 16,   /* of one flow, before the others have their turn */
+    FOREIGN_WAIT_MS = 10, /* before the next look at the engine's stop */
     FOREIGN_CATCH_UP_NS = 20 * CLOCK_MS,
     FOREIGN_SLICE = 1000, /* a paced write is worth 1/1000 s */
     FOREIGN_SLICE_MIN = 1024,
@@ -75,7 +75,8 @@ static int foreign_loop_init(struct foreign_loop *l, struct worker *worker)
     }
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     /* Seen at once, so that an idle side's time ends when it was ended. */
-    if (l->epoll_fd < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, worker->engine->stop_fd, &stop) < 0)
+    if (l->epoll_fd < 0 ||
+        epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, worker->engine->stop_fd, &stop) < 0)
         return -errno;
     l->streams = calloc(worker->n_flows, sizeof *l->streams);
     l->buffer = malloc(l->n_buffer);
@@ -141,7 +142,8 @@ static bool foreign_goes_on(struct foreign_loop *l)
         return false;
     if (l->side->idle_ns && l->now_ns > l->moved_ns + l->side->idle_ns) {
         worker_fail(l->worker, l->worker->flows[0], ETIMEDOUT,
-                    l->worker->sends ? "nothing could be sent any more" : "nothing arrived any more");
+                    l->worker->sends ? "nothing could be sent any more"
+                                     : "nothing arrived any more");
         return false;
     }
     return true;
@@ -189,8 +191,7 @@ static void foreign_answer_loop(struct foreign_loop *l)
     epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, l->worker->engine->stop_fd, NULL);
     quiet = l->now_ns;
     while (l->stop_ns && l->n_closed < l->worker->n_flows &&
-           l->now_ns < l->stop_ns + FOREIGN_QUIET_MOST_NS &&
-           l->now_ns < quiet + FOREIGN_QUIET_NS) {
+           l->now_ns < l->stop_ns + FOREIGN_QUIET_MOST_NS && l->now_ns < quiet + FOREIGN_QUIET_NS) {
         foreign_read_ready(l, FOREIGN_WAIT_MS);
         quiet = l->moved_ns > quiet ? l->moved_ns : quiet;
     }

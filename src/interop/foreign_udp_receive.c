@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "interop/foreign_udp.h"
 #include "base/auto.h"
 #include "base/clock.h"
 #include "interop/foreign_datagram.h"
+#include "interop/foreign_udp.h"
 #include "traffic/arrival.h"
 #include "traffic/sequence.h"
 #include "traffic/stamp.h"
@@ -70,8 +70,7 @@ static int foreign_receive_init(struct foreign_receive *u, struct worker *worker
             .msg_controllen = STAMP_CONTROL_BYTES,
         };
     }
-    u->polls[worker->n_flows] =
-        (struct pollfd){.fd = worker->engine->stop_fd, .events = POLLIN};
+    u->polls[worker->n_flows] = (struct pollfd){.fd = worker->engine->stop_fd, .events = POLLIN};
     for (uint32_t i = 0; i < worker->n_flows; i++) {
         struct foreign_receiver *r = &u->receivers[i];
 
@@ -102,8 +101,11 @@ static void foreign_receive_take(struct foreign_receive *u, struct foreign_recei
         return;
     foreign_datagram_read(u->side->form, u->head[i], bytes, &d);
     if (d.number < 0) {
-        r->left->finished = u->side->form == FOREIGN_IPERF2;
-        return;
+        if (u->side->form != FOREIGN_IPERF2 || r->left->finished || d.number == INT64_MIN)
+            return;
+        /* The last one, which counts like the others: so does iperf2's server. */
+        r->left->finished = true;
+        d.number = -d.number;
     }
     arrived = stamp_arrival_ns(&r->stamp, &u->messages[i].msg_hdr);
     tally_add(&r->flow->tally, arrived, bytes, 1);
@@ -118,8 +120,7 @@ static void foreign_receive_take(struct foreign_receive *u, struct foreign_recei
     if ((uint64_t)d.number > r->left->total)
         r->left->total = (uint64_t)d.number;
     /* What was sent in the warm-up and came late is no measured datagram. */
-    if ((uint64_t)d.number < r->first ||
-        !sequence_add(&r->sequence, (uint64_t)d.number - r->first))
+    if ((uint64_t)d.number < r->first || !sequence_add(&r->sequence, (uint64_t)d.number - r->first))
         return;
     arrival_add(&r->arrival, d.departed_ns, arrived, 1);
 }
@@ -210,13 +211,14 @@ static int foreign_receive_loop(struct foreign_receive *u)
 
         now = clock_mono_ns();
         foreign_receive_edges(u, now);
-        if (!u->stop_ns && (wake_stopped(u->worker->engine) || u->polls[u->worker->n_flows].revents))
+        if (!u->stop_ns &&
+            (wake_stopped(u->worker->engine) || u->polls[u->worker->n_flows].revents))
             u->stop_ns = now;
         if ((u->side->until_finished && n_open == 0) || foreign_receive_over(u, now, last))
             return 0;
-        if (u->side->idle_ns && now > u->side->idle_ns + (last > u->worker->trial->start_ns
-                                                              ? last
-                                                              : u->worker->trial->start_ns))
+        if (u->side->idle_ns &&
+            now > u->side->idle_ns +
+                      (last > u->worker->trial->start_ns ? last : u->worker->trial->start_ns))
             return -ETIMEDOUT;
         if (!busy)
             foreign_receive_wait(u, now, last);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "interop/foreign_udp.h"
 #include "base/auto.h"
 #include "base/clock.h"
 #include "interop/foreign_datagram.h"
+#include "interop/foreign_udp.h"
 #include "traffic/pacing.h"
 #include "traffic/wake.h"
 
@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum {
-    FOREIGN_BATCH = 32,          /* datagrams a call */
+    FOREIGN_BATCH = 32, /* datagrams a call */
     FOREIGN_BATCH_BYTES = 256 << 10,
     FOREIGN_ROOM_MS = 100, /* for room in the socket, before the next look at the engine's stop */
     FOREIGN_TICK_NS = 10 * CLOCK_MS, /* how often intervals in which nothing left are closed */

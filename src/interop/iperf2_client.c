@@ -26,10 +26,10 @@ struct iperf2_client {
     struct flow_trial trial;
     int stop_fd;
     struct foreign_side side;
-    struct foreign_flow *flows; /* owned; UDP */
+    struct foreign_flow *flows;    /* owned; UDP */
     struct iperf2_report *reports; /* owned; UDP */
-    int *fds;                   /* owned */
-    struct engine *engine;      /* owned */
+    int *fds;                      /* owned */
+    struct engine *engine;         /* owned */
 };
 
 static int iperf2_open(struct iperf2_client *c, struct err *err)
@@ -54,10 +54,7 @@ static int iperf2_open(struct iperf2_client *c, struct err *err)
     return r;
 }
 
-/*
- * TCP: the server takes the first bytes for a header with flags unless they are 0, and then only counts. What a window
- * of a few KiB holds is not counted by the engine.
- */
+/* TCP: the server takes the first bytes for flags of a header; where they are 0 there is none, and it only counts. */
 static int iperf2_header(struct iperf2_client *c, struct err *err)
 {
     static const uint8_t zeros[IPERF2_TCP_HEADER_BYTES];
@@ -66,8 +63,8 @@ static int iperf2_header(struct iperf2_client *c, struct err *err)
     for (uint32_t i = 0; i < c->spec->n_flows && r == 0; i++) {
         const struct talk talk = {c->fds[i], c->stop_fd};
 
-        r = talk_send(&talk, zeros, sizeof zeros, clock_mono_ns() + c->spec->connect_ns,
-                      "a header", err);
+        r = talk_send(&talk, zeros, sizeof zeros, clock_mono_ns() + c->spec->connect_ns, "a header",
+                      err);
     }
     return r;
 }
@@ -182,7 +179,7 @@ static int iperf2_far(struct iperf2_client *c, struct flow_result *ret_part, str
 
 /*
  * TCP: nothing more from us, and then the server closes: all that was sent has been read there by then. It says nothing
- * about it, so what its kernel acknowledged and when it closed are its part; warm-up and all.
+ * about it, so what was sent and acknowledged, and when it closed, are its part; warm-up and all.
  */
 static int iperf2_finish_tcp(struct iperf2_client *c, struct flow_result *ret_part, struct err *err)
 {
@@ -199,6 +196,7 @@ static int iperf2_finish_tcp(struct iperf2_client *c, struct flow_result *ret_pa
     for (uint32_t i = 0; i < c->spec->n_flows && r == 0; i++) {
         const struct talk talk = {c->engine->flows[i].fd, c->stop_fd};
         struct tcp_info info = {0};
+        uint64_t arrived;
         char byte;
 
         do {
@@ -207,8 +205,10 @@ static int iperf2_finish_tcp(struct iperf2_client *c, struct flow_result *ret_pa
         r = r == -ECONNRESET ? 0 : r;
         end = clock_mono_ns();
         getsockopt(talk.fd, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){sizeof info});
-        if (info.tcpi_bytes_acked > IPERF2_TCP_HEADER_BYTES + 1) /* the end counts as one */
-            out.flow_bytes[i] = info.tcpi_bytes_acked - IPERF2_TCP_HEADER_BYTES - 1;
+        arrived = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
+        arrived = arrived < info.tcpi_bytes_acked ? arrived : info.tcpi_bytes_acked;
+        if (arrived > IPERF2_TCP_HEADER_BYTES)
+            out.flow_bytes[i] = arrived - IPERF2_TCP_HEADER_BYTES;
         bytes += out.flow_bytes[i];
     }
     if (r < 0) {

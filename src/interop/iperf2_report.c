@@ -57,8 +57,7 @@ void iperf2_report_write(const struct iperf2_report *report, const uint8_t datag
         [IPERF2_REORDERED] = (uint32_t)report->reordered,
         [IPERF2_PACKETS] = (uint32_t)report->packets,
         [IPERF2_JITTER_SECONDS] = (uint32_t)(report->jitter_ns / 1e9),
-        [IPERF2_JITTER_MICROSECONDS] =
-            (uint32_t)((uint64_t)(report->jitter_ns / 1e3) % 1000000),
+        [IPERF2_JITTER_MICROSECONDS] = (uint32_t)((uint64_t)(report->jitter_ns / 1e3) % 1000000),
     };
 
     memset(ret_bytes, 0, IPERF2_REPORT_BYTES);

@@ -13,8 +13,8 @@
 enum {
     IPERF2_PORT = 5001,
     IPERF2_REPORT_BYTES = 128,
-    IPERF2_REPORT_MIN = 56, /* datagram's header and ten words */
-    IPERF2_TCP_HEADER_BYTES = 256,
+    IPERF2_REPORT_MIN = 56,      /* datagram's header and ten words */
+    IPERF2_TCP_HEADER_BYTES = 4, /* flags; 0: there is no more of a header */
 };
 
 struct iperf2_report {

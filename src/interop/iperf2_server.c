@@ -12,7 +12,8 @@
 
 enum {
     IPERF2_DAY_S = 86400,
-    IPERF2_LINGER_NS = 600 * CLOCK_MS, /* for the end's copies, when our answer was lost: two of them */
+    IPERF2_LINGER_NS =
+        600 * CLOCK_MS, /* for the end's copies, when our answer was lost: two of them */
 };
 
 /* The answer to the end, once, and again to each copy of it that still comes. */

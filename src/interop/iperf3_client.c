@@ -24,16 +24,16 @@ struct iperf3_client {
     void *arg;
     struct talk talk; /* fd owned */
     char cookie[IPERF3_COOKIE];
-    bool own_interval;           /* nobody asked for a series */
-    uint64_t end_sent_ns;        /* when the server was told to end; 0 not yet */
-    struct foreign_side side;    /* UDP */
-    struct foreign_flow *flows;  /* owned; UDP, else NULL */
-    int *fds;                    /* owned; -1 none, or the engine's */
+    bool own_interval;          /* nobody asked for a series */
+    uint64_t end_sent_ns;       /* when the server was told to end; 0 not yet */
+    struct foreign_side side;   /* UDP */
+    struct foreign_flow *flows; /* owned; UDP, else NULL */
+    int *fds;                   /* owned; -1 none, or the engine's */
     uint32_t n_flows;
-    int watch_fd;                /* owned; stop and control as one */
-    struct engine *engine;       /* owned */
-    struct flow_result *parts;   /* lent by the caller */
-    bool *has;                   /* lent */
+    int watch_fd;              /* owned; stop and control as one */
+    struct engine *engine;     /* owned */
+    struct flow_result *parts; /* lent by the caller */
+    bool *has;                 /* lent */
 };
 
 static int iperf3_cookie(char ret_cookie[IPERF3_COOKIE], struct err *err)
@@ -58,8 +58,8 @@ static int iperf3_server_error(struct iperf3_client *c, uint64_t deadline_ns, st
     if (talk_receive(&c->talk, numbers, sizeof numbers, deadline_ns, "its error", NULL) < 0)
         return err_set(err, EREMOTEIO, "it gave up without saying why");
     words = iperf3_error_words((int)be32toh(numbers[0]));
-    return err_set(err, EREMOTEIO, "it refused the test with error %d%s%s", (int)be32toh(numbers[0]),
-                   words ? ": " : "", words ? words : "");
+    return err_set(err, EREMOTEIO, "it refused the test with error %d%s%s",
+                   (int)be32toh(numbers[0]), words ? ": " : "", words ? words : "");
 }
 
 static int iperf3_state_error(struct iperf3_client *c, int state, const char *what,
@@ -73,8 +73,8 @@ static int iperf3_state_error(struct iperf3_client *c, int state, const char *wh
     case IPERF3_SERVER_TERMINATE:
         return err_set(err, ECONNABORTED, "it ended the test");
     default:
-        return err_set(err, EPROTO, "it sent state %d instead of %s: is it an iperf3 server?", state,
-                       what);
+        return err_set(err, EPROTO, "it sent state %d instead of %s: is it an iperf3 server?",
+                       state, what);
     }
 }
 
@@ -148,9 +148,9 @@ static int iperf3_begin(struct iperf3_client *c, struct err *err)
     if (r == 0)
         r = iperf3_expect(c, IPERF3_CREATE_STREAMS, "its call for streams", deadline, err);
     for (uint32_t i = 0; i < c->n_flows && r == 0; i++) {
-        r = c->flows ? iperf3_open_udp(c->spec, c->talk.stop_fd, deadline, &c->fds[i], err)
-                     : iperf3_open_tcp(c->spec, c->cookie, c->talk.stop_fd, deadline, &c->fds[i],
-                                       err);
+        r = c->flows
+                ? iperf3_open_udp(c->spec, c->talk.stop_fd, deadline, &c->fds[i], err)
+                : iperf3_open_tcp(c->spec, c->cookie, c->talk.stop_fd, deadline, &c->fds[i], err);
         if (r < 0)
             return err_wrap(err, r, "stream %u of %u", i + 1, c->n_flows);
     }
@@ -222,9 +222,9 @@ static int iperf3_move(struct iperf3_client *c, struct err *err)
     c->watch_fd = talk_join(c->talk.stop_fd, c->talk.fd);
     if (c->watch_fd < 0)
         return err_set(err, c->watch_fd, "watching the control connection");
-    r = c->flows ? engine_adopt_as(c->spec, &foreign_udp, &c->side, c->fds, c->watch_fd, &c->engine,
-                                   err)
-                 : engine_adopt(c->spec, c->fds, c->watch_fd, &c->engine, err);
+    r = c->flows
+            ? engine_adopt_as(c->spec, &foreign_udp, &c->side, c->fds, c->watch_fd, &c->engine, err)
+            : engine_adopt(c->spec, c->fds, c->watch_fd, &c->engine, err);
     for (uint32_t i = 0; i < c->n_flows; i++)
         c->fds[i] = -1; /* the engine's, also when it failed */
     if (r < 0)

@@ -111,24 +111,29 @@ int iperf3_params_write(const struct iperf3_params *p, char *ret_text, size_t si
     return iperf3_printed(&t);
 }
 
+/* Values as the client wrote them, before they are checked. */
+struct iperf3_asked {
+    double omit, time_s, num, blocks, parallel, len, window, mss, tos, bandwidth, output, wide,
+        skip;
+};
+
 /* What the server of iperf3 refuses, and its number for it. */
-static int iperf3_params_check(const struct iperf3_params *p, double omit, double time_s, double parallel,
-                               double len, double window, double mss, double tos, int *ret_number,
-                               struct err *err)
+static int iperf3_params_check(const struct iperf3_params *p, const struct iperf3_asked *a,
+                               int *ret_number, struct err *err)
 {
     const struct {
         const char *name;
         double value, min, max;
         int number;
     } rows[] = {
-        {"omit", omit, 0, 600, IPERF3_IEDURATION},
-        {"time", time_s, 0, 86400, IPERF3_IEDURATION},
-        {"parallel", parallel, 1, IPERF3_MAX_PARALLEL, IPERF3_IENUMSTREAMS},
-        {"len", len, p->udp ? 16 : 1, p->udp ? 65507 : 1 << 20,
+        {"omit", a->omit, 0, 600, IPERF3_IEDURATION},
+        {"time", a->time_s, 0, 86400, IPERF3_IEDURATION},
+        {"parallel", a->parallel, 1, IPERF3_MAX_PARALLEL, IPERF3_IENUMSTREAMS},
+        {"len", a->len, p->udp ? 16 : 1, p->udp ? 65507 : 1 << 20,
          p->udp ? IPERF3_IEUDPBLOCKSIZE : IPERF3_IEBLOCKSIZE},
-        {"window", window, 0, 512 << 20, IPERF3_IEBUFSIZE},
-        {"MSS", mss, 0, 32767, IPERF3_IEMSS},
-        {"TOS", tos, 0, 255, IPERF3_IETOS},
+        {"window", a->window, 0, 512 << 20, IPERF3_IEBUFSIZE},
+        {"MSS", a->mss, 0, 32767, IPERF3_IEMSS},
+        {"TOS", a->tos, 0, 255, IPERF3_IETOS},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -141,47 +146,55 @@ static int iperf3_params_check(const struct iperf3_params *p, double omit, doubl
     return 0;
 }
 
-int iperf3_params_read(const char *text, size_t n, struct iperf3_params *ret_params, int *ret_number,
-                       struct err *err)
+/* One key's value, which has just been read; what is not known, or of another type, is passed over. */
+static void iperf3_params_take(struct iperf3_params *p, struct iperf3_asked *a, const char *key,
+                               const struct json_read *j)
 {
-    struct iperf3_params p = {0};
-    double omit = 0, time_s = 10, num = 0, blocks = 0, parallel = 1, len = IPERF3_TCP_BYTES, window = 0,
-           mss = 0, tos = 0, bandwidth = 0, output = 0, wide = 0, skip = 0;
     const struct {
         const char *key;
         double *value;
     } numbers[] = {
-        {"omit", &omit},
-        {"time", &time_s},
-        {"num", &num},
-        {"blockcount", &blocks},
-        {"parallel", &parallel},
-        {"len", &len},
-        {"window", &window},
-        {"MSS", &mss},
-        {"TOS", &tos},
-        {"bandwidth", &bandwidth},
-        {"get_server_output", &output},
-        {"udp_counters_64bit", &wide},
-        {"skip_rx_copy", &skip},
+        {"omit", &a->omit},
+        {"time", &a->time_s},
+        {"num", &a->num},
+        {"blockcount", &a->blocks},
+        {"parallel", &a->parallel},
+        {"len", &a->len},
+        {"window", &a->window},
+        {"MSS", &a->mss},
+        {"TOS", &a->tos},
+        {"bandwidth", &a->bandwidth},
+        {"get_server_output", &a->output},
+        {"udp_counters_64bit", &a->wide},
+        {"skip_rx_copy", &a->skip},
     };
     const struct {
         const char *key;
         bool *value;
     } flags[] = {
-        {"udp", &p.udp},
-        {"reverse", &p.reverse},
-        {"bidirectional", &p.bidirectional},
-        {"nodelay", &p.nodelay},
+        {"udp", &p->udp},
+        {"reverse", &p->reverse},
+        {"bidirectional", &p->bidirectional},
+        {"nodelay", &p->nodelay},
     };
-    const struct {
-        const char *key;
-        char *value;
-        size_t size;
-    } strings[] = {
-        {"congestion", p.congestion, sizeof p.congestion},
-        {"client_version", p.version, sizeof p.version},
-    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        if (j->token == JSON_NUMBER && strcmp(key, numbers[i].key) == 0)
+            *numbers[i].value = j->number;
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+        if (j->token == JSON_TRUE && strcmp(key, flags[i].key) == 0)
+            *flags[i].value = true;
+    if (j->token == JSON_STRING && strcmp(key, "congestion") == 0)
+        text_copy(p->congestion, sizeof p->congestion, j->string);
+    if (j->token == JSON_STRING && strcmp(key, "client_version") == 0)
+        text_copy(p->version, sizeof p->version, j->string);
+}
+
+int iperf3_params_read(const char *text, size_t n, struct iperf3_params *ret_params,
+                       int *ret_number, struct err *err)
+{
+    struct iperf3_params p = {0};
+    struct iperf3_asked a = {.time_s = 10, .parallel = 1, .len = IPERF3_TCP_BYTES};
     struct json_read j;
     int r;
 
@@ -194,34 +207,26 @@ int iperf3_params_read(const char *text, size_t n, struct iperf3_params *ret_par
 
         memcpy(key, j.string, sizeof key);
         json_skip(&j);
-        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-            if (strcmp(key, numbers[i].key) == 0 && j.token == JSON_NUMBER)
-                *numbers[i].value = j.number;
-        for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-            if (strcmp(key, flags[i].key) == 0 && j.token == JSON_TRUE)
-                *flags[i].value = true;
-        for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
-            if (strcmp(key, strings[i].key) == 0 && j.token == JSON_STRING)
-                text_copy(strings[i].value, strings[i].size, j.string);
+        iperf3_params_take(&p, &a, key, &j);
     }
     if (j.token != JSON_OBJECT_END || json_next(&j) != JSON_END)
         return err_set(err, EBADMSG, "the client's parameters are not JSON");
-    r = iperf3_params_check(&p, omit, time_s, parallel, len, window, mss, tos, ret_number, err);
+    r = iperf3_params_check(&p, &a, ret_number, err);
     if (r < 0)
         return r;
-    p.omit_s = (uint32_t)omit;
-    p.time_s = (uint32_t)time_s;
-    p.bytes = json_count(num);
-    p.blocks = json_count(blocks);
-    p.parallel = (uint32_t)parallel;
-    p.len = (uint32_t)len;
-    p.window_bytes = (uint32_t)window;
-    p.mss_bytes = (uint32_t)mss;
-    p.tos = (uint32_t)tos;
-    p.bandwidth_bps = json_count(bandwidth);
-    p.get_server_output = output == 1;
-    p.counters_64bit = wide == 1;
-    p.skip_copy = skip == 1;
+    p.omit_s = (uint32_t)a.omit;
+    p.time_s = (uint32_t)a.time_s;
+    p.bytes = json_count(a.num);
+    p.blocks = json_count(a.blocks);
+    p.parallel = (uint32_t)a.parallel;
+    p.len = (uint32_t)a.len;
+    p.window_bytes = (uint32_t)a.window;
+    p.mss_bytes = (uint32_t)a.mss;
+    p.tos = (uint32_t)a.tos;
+    p.bandwidth_bps = json_count(a.bandwidth);
+    p.get_server_output = a.output == 1;
+    p.counters_64bit = a.wide == 1;
+    p.skip_copy = a.skip == 1;
     p.reverse &= !p.bidirectional;
     text_tame(p.version);
     *ret_params = p;

@@ -57,9 +57,9 @@ const char *iperf3_error_words(int number);
 
 struct iperf3_params {
     bool udp, reverse, bidirectional, nodelay;
-    bool counters_64bit;    /* UDP header of 16 bytes instead of 12 */
-    bool get_server_output; /* the client wants the server's own words */
-    bool skip_copy;         /* receivers may drop in the kernel */
+    bool counters_64bit;     /* UDP header of 16 bytes instead of 12 */
+    bool get_server_output;  /* the client wants the server's own words */
+    bool skip_copy;          /* receivers may drop in the kernel */
     uint32_t omit_s, time_s; /* time 0: no limit */
     uint64_t bytes, blocks;  /* the client ends after so many; 0 no limit */
     uint32_t parallel;
@@ -77,8 +77,8 @@ int iperf3_params_write(const struct iperf3_params *params, char *ret_text, size
  *
  * errors  -EBADMSG not JSON; -EINVAL out of range; *ret_number is then what IPERF3_SERVER_ERROR says
  */
-int iperf3_params_read(const char *text, size_t n, struct iperf3_params *ret_params, int *ret_number,
-                       struct err *err);
+int iperf3_params_read(const char *text, size_t n, struct iperf3_params *ret_params,
+                       int *ret_number, struct err *err);
 
 /* Of one stream, one side. -1 stands for "cannot tell". */
 struct iperf3_stream {

@@ -286,15 +286,15 @@ static int iperf3_serve_traffic(struct iperf3_server *s, struct err *err)
 /* For --get-server-output. */
 static void iperf3_output(const struct iperf3_server *s, char *ret_text, size_t size)
 {
-    int n = snprintf(ret_text, size, "vnperf %s serves %s\n", VNPERF_VERSION,
-                     s->test->report.client);
+    int n =
+        snprintf(ret_text, size, "vnperf %s serves %s\n", VNPERF_VERSION, s->test->report.client);
 
     for (uint32_t i = 0; i < s->engine->n_flows && n > 0 && (size_t)n < size; i++) {
         const struct iperf3_stream *one = &s->results.streams[i];
         char rate[TEXT_SHORT];
 
-        n += snprintf(ret_text + n, size - (size_t)n,
-                      "[%3d] 0.00-%.2f s  %.0f bytes  %s  %s\n", one->id, one->end_s, one->bytes,
+        n += snprintf(ret_text + n, size - (size_t)n, "[%3d] 0.00-%.2f s  %.0f bytes  %s  %s\n",
+                      one->id, one->end_s, one->bytes,
                       text_show_rate(one->end_s > 0 ? one->bytes * 8 / one->end_s : 0, rate),
                       s->engine->flows[i].sends ? "sender" : "receiver");
     }

@@ -132,8 +132,8 @@ void iperf3_results_make(const struct engine *engine, const struct foreign_flow 
 
         *s = (struct iperf3_stream){.id = iperf3_stream_id(i),
                                     .retransmits = -1,
-                                    .end_s = (double)metric_get(&part->metrics, METRIC_window_ns) /
-                                             1e9};
+                                    .end_s =
+                                        (double)metric_get(&part->metrics, METRIC_window_ns) / 1e9};
         if (k < part->n_flow_bytes)
             s->bytes = (double)part->flow_bytes[k];
         if (flow->sends)
@@ -194,8 +194,8 @@ static void iperf3_add_forward(struct iperf3_sum *sum, const struct foreign_flow
 }
 
 static int iperf3_add_up(const struct engine *engine, const struct foreign_flow *flows,
-                         const struct iperf3_results *results, bool forward,
-                         struct iperf3_sum *sum, struct flow_result *out, struct err *err)
+                         const struct iperf3_results *results, bool forward, struct iperf3_sum *sum,
+                         struct flow_result *out, struct err *err)
 {
     for (uint32_t i = 0; i < engine->n_flows; i++) {
         const struct iperf3_stream *s = iperf3_results_find(results, iperf3_stream_id(i));
@@ -212,8 +212,7 @@ static int iperf3_add_up(const struct engine *engine, const struct foreign_flow 
         if (flows && forward)
             iperf3_add_forward(sum, &flows[i], s);
         else
-            sum->sent += json_count(s->packets -
-                                    (s->omitted_packets > 0 ? s->omitted_packets : 0));
+            sum->sent += json_count(s->packets - (s->omitted_packets > 0 ? s->omitted_packets : 0));
     }
     out->n_flow_bytes = sum->n;
     return 0;

@@ -230,7 +230,4 @@ bool json_number(struct json_read *j, double *ret_number)
     return false;
 }
 
-uint64_t json_count(double number)
-{
-    return number > 0 && number < 0x1p63 ? (uint64_t)number : 0;
-}
+uint64_t json_count(double number) { return number > 0 && number < 0x1p63 ? (uint64_t)number : 0; }

@@ -16,7 +16,8 @@
 #include <sys/eventfd.h>
 
 enum {
-    SERVE_PENDING = 128, /* connections that have not sent their cookie; the oldest goes when more come */
+    SERVE_PENDING =
+        128, /* connections that have not sent their cookie; the oldest goes when more come */
     SERVE_COOKIE_S = 5,
     SERVE_STACK_BYTES = 256 << 10,
     SERVE_KEEP_IDLE_S = 10, /* a client that vanished is found out in 10 + 4 × 5 s */
@@ -290,7 +291,8 @@ static int serve_udp_connected(const struct serve *serve, const union socket_add
 {
     const char *device = serve_device(&serve->options);
     socklen_t len = local->any.sa_family == AF_INET6 ? sizeof local->v6 : sizeof local->v4;
-    AUTO(close_p) int fd = socket(local->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    AUTO(close_p)
+    int fd = socket(local->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int on = 1, off = 0, bytes = 4 * SERVE_UDP_BUFFER / (int)(n_streams ? n_streams : 1);
 
     if (fd < 0)
@@ -389,8 +391,8 @@ static void serve_iperf2_udp(struct serve *serve)
     socklen_t len = sizeof peer;
     uint8_t head[FOREIGN_HEAD_BYTES];
     struct foreign_datagram d = {.number = -1};
-    ssize_t n = recvfrom(serve->iperf2_udp_fd, head, sizeof head, MSG_DONTWAIT | MSG_PEEK,
-                         &peer.any, &len);
+    ssize_t n =
+        recvfrom(serve->iperf2_udp_fd, head, sizeof head, MSG_DONTWAIT | MSG_PEEK, &peer.any, &len);
     int fd = -1;
 
     if (n < 0)
@@ -412,7 +414,16 @@ static void serve_iperf2_udp(struct serve *serve)
     serve->iperf2_udp_fd = fd;
 }
 
-enum { SERVE_STOP, SERVE_OVER, SERVE_TCP3, SERVE_UDP3, SERVE_TCP2, SERVE_UDP2, SERVE_STAMP, SERVE_FDS };
+enum {
+    SERVE_STOP,
+    SERVE_OVER,
+    SERVE_TCP3,
+    SERVE_UDP3,
+    SERVE_TCP2,
+    SERVE_UDP2,
+    SERVE_STAMP,
+    SERVE_FDS
+};
 
 static void serve_round(struct serve *serve, struct pollfd *polls, uint32_t n_pending)
 {
@@ -455,8 +466,7 @@ int serve_run(struct serve *serve, int stop_fd, struct err *err)
         polls[SERVE_UDP2] = (struct pollfd){.fd = serve->iperf2_udp_fd, .events = POLLIN};
         polls[SERVE_STAMP] = (struct pollfd){.fd = serve->stamp_fd, .events = POLLIN};
         for (uint32_t i = 0; i < n; i++)
-            polls[SERVE_FDS + i] =
-                (struct pollfd){.fd = serve->pending[i].fd, .events = POLLIN};
+            polls[SERVE_FDS + i] = (struct pollfd){.fd = serve->pending[i].fd, .events = POLLIN};
         if (poll(polls, SERVE_FDS + n, n ? 500 : -1) < 0 && errno != EINTR)
             return err_set(err, errno, "waiting for clients");
         if (polls[SERVE_STOP].revents)

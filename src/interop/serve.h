@@ -26,7 +26,7 @@ struct serve_options {
     uint16_t iperf3_port, iperf2_port, stamp_port; /* 0: not served */
     char bind[FLOW_ADDRESS_SIZE];                  /* own address, or an interface's name; "" all */
     bool one;                                      /* end after the first test */
-    uint64_t idle_ns;                              /* a test in which nothing moves for so long ends */
+    uint64_t idle_ns; /* a test in which nothing moves for so long ends */
     uint32_t max_clients;
     uint32_t n_nets; /* 0: everybody */
     struct serve_net nets[SERVE_MAX_NETS];
@@ -49,8 +49,8 @@ struct serve_report {
     uint64_t received_packets, lost_packets, sent_packets; /* UDP */
     double jitter_ns;                                      /* UDP, received */
     uint64_t retransmits;                                  /* TCP, sent */
-    int error;                                             /* positive errno; 0 it went to its end */
-    char what[256];                                        /* words for it */
+    int error;      /* positive errno; 0 it went to its end */
+    char what[256]; /* words for it */
 };
 
 /* Called when a test is over, by one thread at a time. */

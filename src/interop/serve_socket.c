@@ -113,8 +113,8 @@ static int serve_bind_address(const char *address, const char *device, int type,
     if (local.any.sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off); /* "::" takes IPv4 too */
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (device[0] && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device,
-                                (socklen_t)strlen(device)) < 0)
+    if (device[0] &&
+        setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0)
         return err_set(err, errno, "binding to interface %s", device);
     if (bind(fd, &local.any, len) < 0 || (type == SOCK_STREAM && listen(fd, SERVE_BACKLOG) < 0))
         return err_set(err, errno, "%s port %u", type == SOCK_STREAM ? "TCP" : "UDP", port);

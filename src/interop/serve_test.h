@@ -15,7 +15,7 @@ enum serve_phase { SERVE_ASKING, SERVE_STREAMS, SERVE_RUNNING };
 
 struct serve_test {
     struct serve *serve; /* lent */
-    int fd;              /* owned; iperf3: control connection; iperf2: the stream, or -1 once the engine has it */
+    int fd; /* owned; iperf3: control connection; iperf2: the stream, or -1 once the engine has it */
     union socket_address peer, local;
     bool udp; /* iperf2: what the stream is; iperf3: what the parameters say */
     char cookie[IPERF3_COOKIE];
@@ -23,7 +23,7 @@ struct serve_test {
 
     /* Under the lock. */
     enum serve_phase phase;
-    int stream_fds[IPERF3_MAX_STREAMS]; /* owned; until the engine has them */
+    int stream_fds[IPERF3_MAX_STREAMS];  /* owned; until the engine has them */
     uint64_t orders[IPERF3_MAX_STREAMS]; /* by which they were accepted */
     uint32_t n_streams, n_wanted;
     int came_fd; /* owned; eventfd: a stream came */
@@ -37,8 +37,8 @@ struct serve {
     struct serve_options options;
     serve_report_fn *on_report;
     void *arg;
-    int stop_fd; /* owned; eventfd: tests are to end */
-    int over_fd; /* owned; eventfd: a test is over */
+    int stop_fd;                                            /* owned; eventfd: tests are to end */
+    int over_fd;                                            /* owned; eventfd: a test is over */
     int iperf3_fd, iperf3_udp_fd, iperf2_fd, iperf2_udp_fd; /* owned; -1 none */
     struct serve_pending *pending;                          /* owned */
     uint32_t n_pending;
@@ -48,7 +48,7 @@ struct serve {
     struct serve_test *tests; /* owned; under lock */
     uint32_t n_tests;         /* under lock */
     uint32_t n_reports;       /* of tests in which traffic began; under lock */
-    int stamp_fd; /* owned; -1 none */
+    int stamp_fd;             /* owned; -1 none */
     struct stamp_reflector stamp;
 };
 

@@ -223,8 +223,8 @@ static int measure_judge(struct measurement *m, const struct measure_path *path,
 }
 
 /* Of several receivers each for itself: one that heard nothing does not spoil what the others heard. */
-static int measure_judge_one(struct measurement *m, const struct session_pair *pair,
-                             bool has, int r, struct err *err)
+static int measure_judge_one(struct measurement *m, const struct session_pair *pair, bool has,
+                             int r, struct err *err)
 {
     struct err own = {0};
     int judged;

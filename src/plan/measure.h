@@ -12,7 +12,7 @@
 enum {
     MEASURE_MAX_RECEIVERS = 8,
     MEASURE_MAX_TARGETS = 4,
-    MEASURE_MULTICAST_BPS = 10000000, /* a group's rate when none is given; there is nothing to search by */
+    MEASURE_MULTICAST_BPS = 10000000, /* a group's rate when none is given */
 };
 
 struct measure_path {
@@ -21,10 +21,10 @@ struct measure_path {
     struct peer *server; /* NULL: no agent of ours is there (ICMP's kernel, an iperf3 server …) */
     struct peer *more[MEASURE_MAX_RECEIVERS - 1]; /* multicast: receivers besides server */
     uint32_t n_more;
-    char address[FLOW_ADDRESS_SIZE]; /* of the server, as the client reaches it; multicast: the group */
+    char address[FLOW_ADDRESS_SIZE]; /* of the server, as the client reaches it; or the group */
     /* Multicast: own addresses of client, server and more[], which name the interface; "" what the route says. */
     char own_client[FLOW_ADDRESS_SIZE], own[MEASURE_MAX_RECEIVERS][FLOW_ADDRESS_SIZE];
-    bool same_machine;               /* both ends share their CPUs */
+    bool same_machine; /* both ends share their CPUs */
 };
 
 struct measure_ask {

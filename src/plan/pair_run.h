@@ -14,7 +14,7 @@ enum { PAIR_MAX_ASKS = 24 };
 
 struct pair_options {
     struct endpoint_text from, to;
-    const char *from_text, *to_text; /* lent: as the user wrote them */
+    const char *from_text, *to_text;                      /* lent: as the user wrote them */
     struct endpoint_text more[MEASURE_MAX_RECEIVERS - 1]; /* multicast: receivers besides to */
     const char *more_text[MEASURE_MAX_RECEIVERS - 1];
     uint32_t n_more;

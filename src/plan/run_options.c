@@ -91,9 +91,8 @@ static int run_options_check_tool(const struct run_options *o, struct err *err)
     int r = 0;
 
     for (unsigned i = 0; i < ARRAY_SIZE(kinds) && r == 0; i++) {
-        struct measure_ask ask = {.duration_ns = o->time_ns,
-                                  .rate_bps = o->bandwidth_bps,
-                                  .pin_server = o->pin_server};
+        struct measure_ask ask = {
+            .duration_ns = o->time_ns, .rate_bps = o->bandwidth_bps, .pin_server = o->pin_server};
 
         ask.spec = run_options_spec(o, kinds[i], 1024);
         if (o->protocols[i ? PROTOCOL_UDP : PROTOCOL_TCP])

@@ -239,10 +239,8 @@ static int runner_ask(struct runner *r, const struct scenario *scenario,
                       struct err *err)
 {
     struct runner_ends arg = {r, scenario};
-    const struct tool_ends ends = {.arg = &arg,
-                                   .spawn = runner_spawn_tool,
-                                   .client = scenario->from,
-                                   .server = scenario->to};
+    const struct tool_ends ends = {
+        .arg = &arg, .spawn = runner_spawn_tool, .client = scenario->from, .server = scenario->to};
     bool stream = ask->spec.kind == FLOW_TCP_STREAM || ask->spec.kind == FLOW_UDP_STREAM;
 
     if (r->options->tool && stream)

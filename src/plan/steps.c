@@ -126,13 +126,10 @@ unsigned steps_asks(const struct run_options *o, const struct scenario *scenario
     unsigned n = 0;
 
     for (uint32_t i = 0; i < mine->n; i++)
-        ret_asks[n++] = steps_ask(
-            o,
-            kinds[scenario->protocol].stream,
-            mine->size[i],
-            scenario->protocol == PROTOCOL_ICMP && mine->n > 1
-                ? steps_part(o->time_ns, mine->n, CLOCK_S / 5, o->time_ns)
-                : o->time_ns);
+        ret_asks[n++] = steps_ask(o, kinds[scenario->protocol].stream, mine->size[i],
+                                  scenario->protocol == PROTOCOL_ICMP && mine->n > 1
+                                      ? steps_part(o->time_ns, mine->n, CLOCK_S / 5, o->time_ns)
+                                      : o->time_ns);
     /* Latency at the same layer, a quarter as long: a closed loop gives ten thousand samples a second. */
     if (kinds[scenario->protocol].rr != kinds[scenario->protocol].stream)
         ret_asks[n++] = steps_ask(o, kinds[scenario->protocol].rr, o->rr_bytes,

@@ -13,7 +13,7 @@
  */
 enum {
     CRR_CALL_MS = 100, /* a blocking call lasts no longer: it has to see stop */
-    CRR_SPINS = 64,    /* empty reads of a spinner before it looks at the clock */
+    CRR_SPINS = 64, /* empty reads of a spinner before it looks at the clock and offers its CPU */
     CRR_END_BYTES = 4,
 };
 

@@ -35,7 +35,8 @@ enum {
     STAMP_RUN_QUIET = 100 * CLOCK_MS, /* server: past the trial's end */
     STAMP_RUN_READS = 64,
     STAMP_RUN_BUFFER = 4 << 20, /* who is put aside for a while loses nothing */
-    STAMP_RUN_SPINS = 64,
+    STAMP_RUN_SPINS =
+        64, /* empty reads of a spinner before it looks at the clock and offers its CPU */
     STAMP_RUN_TTL = 255,
     STAMP_RUN_BOOT_ID = 36,
 };
@@ -55,7 +56,8 @@ struct stamp_run {
     uint64_t next;   /* number of the next packet */
     uint64_t first;  /* number of the first measured one; they follow each other */
     uint64_t n_measured, last_ns, since_ns, n_answers;
-    bool waiting;        /* the last one has no answer yet */
+    bool waiting; /* the last one has no answer yet */
+    uint32_t spins;
     int broken;          /* errno that a packet met last */
     double reflector_ns; /* sum */
     uint64_t n_reflector;
@@ -268,9 +270,12 @@ static bool stamp_edges(struct stamp_run *u, uint64_t now)
 
 static void stamp_wait(struct stamp_run *u, uint64_t until)
 {
-    if (u->engine->spec.spin || !schedule_wait(u->flow->fd, POLLIN, until))
-        if (u->waiting)
-            sched_yield(); /* who has to answer may be waiting for this CPU */
+    bool spin = u->engine->spec.spin;
+
+    if (!spin && schedule_wait(u->flow->fd, POLLIN, until))
+        return;
+    if (u->waiting && (!spin || ++u->spins % STAMP_RUN_SPINS == 0))
+        sched_yield(); /* who has to answer may be waiting for this CPU */
 }
 
 /* Warm-up, window and tail. */
@@ -430,6 +435,8 @@ static void stamp_answer_loop(struct stamp_server *s, struct stamp_reflector *re
         }
         for (; r == -EAGAIN && flags && ++spins % STAMP_RUN_SPINS;)
             r = stamp_reflect_one(reflector, flags);
+        if (r == -EAGAIN && flags)
+            sched_yield();
         if (r < 0 && r != -EAGAIN && s->now_ns < trial_end(s->worker->trial)) {
             worker_fail(s->worker, s->flow, -r,
                         r == -ECONNREFUSED ? "the client has closed its socket"

@@ -15,7 +15,7 @@ enum {
     RR_TIMEOUT_NS = 200 * CLOCK_MS,
     RR_QUIET_NS =
         100 * CLOCK_MS, /* a server's trial is over after so long a silence past its end */
-    RR_SPINS = 64,      /* empty reads of a spinner before it looks at the clock */
+    RR_SPINS = 64, /* empty reads of a spinner before it looks at the clock and offers its CPU */
 };
 
 struct rr {

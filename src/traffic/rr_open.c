@@ -195,9 +195,8 @@ static void rr_open_wait(struct rr_open *o, uint64_t until_ns)
 
     if (!rr->flags && schedule_wait(rr->flow->fd, events, until_ns))
         return;
-    /* Spinning: who has to answer may be waiting for this CPU. */
-    if (o->answered < o->asked)
-        sched_yield();
+    if (o->answered < o->asked && (!rr->flags || ++rr->spins % RR_SPINS == 0))
+        sched_yield(); /* who has to answer may be waiting for this CPU */
 }
 
 static bool rr_open_is_over(struct rr_open *o)

@@ -56,8 +56,10 @@ struct udp_receiver {
     uint64_t sent;    /* measured ones, as END says */
     uint64_t n_ends;
     uint64_t n_messages, n_datagrams; /* read */
+    uint64_t row_end;                 /* number after the last row of a message */
+    uint16_t row_flags;               /* and its flags */
     uint32_t n_whole;                 /* messages in a row that were one send call each */
-    bool whole;                       /* they all are: the first header tells the others */
+    bool whole;                       /* so many that the first header is taken for the others */
     int64_t drops;                    /* of the socket, when the window began */
     bool done;
     struct sequence sequence;
@@ -74,7 +76,7 @@ struct udp_receive {
     /*
      * Only headers are kept. Of single datagrams nothing else is copied (MSG_TRUNC tells their lengths all the same). Of a
      * message of many, headers and fillers come by turns: each header to its place, all fillers to the same one, which so
-     * stays in the nearest cache. See udp_receive_whole() for when the first header is enough.
+     * stays in the nearest cache. See udp_receive_trust() for when the first header is enough.
      */
     uint32_t batch;
     uint32_t n_heads;     /* of a message */
@@ -207,12 +209,15 @@ static void udp_receive_count(struct udp_receiver *r, const struct datagram *d, 
 }
 
 /*
- * Copying all of a message for its headers takes a third of the rate. A message that is one send call of our sender's, as
- * it left, has the numbers that follow the first. GRO, which may put together what left apart, lost its neighbours or
- * overtook them, works in drivers' NAPI contexts only: what a socket got outside of any (over veth and lo, as a rule) was
- * not put together here. So: no context, and as many datagrams as the sender says that it handed over.
+ * Copying all of a message for its headers takes a third of the rate, and a message that is one send call as it left has the
+ * numbers that follow the first. What puts together datagrams that left apart, lost their neighbours or overtook them is
+ * GRO, and the kernel does that in drivers' NAPI contexts only. So the first header stands for its message as long as there
+ * was no such context (over veth and lo, as a rule). Tunnels of user space may do the like without one. Hence also: each
+ * message holds as many as the sender says that it handed over, none is missing between one and the next, and the first of
+ * each read, of which all is looked at, is in order. At the first doubt all is read again; until then losses are right, and
+ * only which ones overtook each other inside the last read may be wrong.
  */
-static void udp_receive_whole(struct udp_receive *u, struct udp_receiver *r)
+static void udp_receive_trust(struct udp_receive *u, struct udp_receiver *r)
 {
     unsigned napi = 1;
 
@@ -224,9 +229,23 @@ static void udp_receive_whole(struct udp_receive *u, struct udp_receiver *r)
     r->whole = r->n_whole >= UDP_WHOLE_FIRST;
 }
 
-/* Datagrams of one message from the header on, n of them at the most: how many were dealt with. */
+/* A row of so many of the n datagrams of a message: is it a whole call, right behind the one before? */
+static void udp_receive_whole(struct udp_receiver *r, const struct datagram *d, uint32_t row,
+                              uint32_t n)
+{
+    bool follows = d->flags == r->row_flags ? d->sequence == r->row_end : d->sequence == 0;
+
+    r->n_whole = follows && row == n && n == d->segments ? r->n_whole + 1 : 0;
+    r->row_flags = d->flags;
+    r->row_end = d->sequence + row;
+}
+
+/*
+ * Datagrams of one message from the header on, n of them at the most: how many were dealt with. Whole: there is no header
+ * but this one.
+ */
 static uint32_t udp_receive_take(struct udp_receive *u, struct udp_receiver *r, const uint8_t *head,
-                                 uint32_t bytes, uint32_t n, uint64_t arrived)
+                                 uint32_t bytes, uint32_t n, bool whole, uint64_t arrived)
 {
     struct datagram d;
     uint32_t row = 1;
@@ -247,11 +266,11 @@ static uint32_t udp_receive_take(struct udp_receive *u, struct udp_receiver *r, 
     }
     if (d.flags != DATAGRAM_WARMUP && d.flags != DATAGRAM_MEASURED && d.flags != DATAGRAM_TAIL)
         return 1;
-    if (r->whole)
+    if (whole)
         row = n;
     while (row < n && datagram_is_copy(head, d.sequence + row, head + (size_t)row * DATAGRAM_BYTES))
         row++;
-    r->n_whole = n == d.segments && row == n ? r->n_whole + 1 : 0;
+    udp_receive_whole(r, &d, row, n);
     udp_receive_count(r, &d, bytes, row, arrived);
     return row;
 }
@@ -289,8 +308,10 @@ static void udp_receive_message(struct udp_receive *u, struct udp_receiver *r, u
         return;
     }
     last = left - (n - 1) * piece;
-    if (r->whole) { /* there is no other header to look at */
-        udp_receive_take(u, r, heads, piece, n, arrived);
+    if (r->whole && i > 0 && n > 1) {
+        if (last < piece) /* not as it left: more than the sender's datagrams are in it */
+            r->n_whole = 0;
+        udp_receive_take(u, r, heads, piece, last < piece ? n - 1 : n, true, arrived);
         return;
     }
     for (uint32_t k = 0; k < n;) {
@@ -298,7 +319,7 @@ static void udp_receive_message(struct udp_receive *u, struct udp_receiver *r, u
         uint32_t row = last < piece && k < n - 1 ? n - 1 - k : n - k;
 
         k += udp_receive_take(u, r, heads + (size_t)k * DATAGRAM_BYTES, k < n - 1 ? piece : last,
-                              row, arrived);
+                              row, false, arrived);
     }
 }
 
@@ -310,7 +331,7 @@ static bool udp_receive_drain(struct udp_receive *u, struct udp_receiver *r)
         int n;
 
         for (uint32_t i = 0; u->piece_bytes && i < u->batch; i++)
-            u->messages[i].msg_hdr.msg_iovlen = r->whole ? 1 : u->n_iov;
+            u->messages[i].msg_hdr.msg_iovlen = r->whole && i > 0 ? 1 : u->n_iov;
         n = recvmmsg(r->flow->fd, u->messages, u->batch, MSG_DONTWAIT | MSG_TRUNC, NULL);
 
         if (n < 0 && errno == EINTR)
@@ -329,7 +350,7 @@ static bool udp_receive_drain(struct udp_receive *u, struct udp_receiver *r)
             udp_receive_message(u, r, (uint32_t)i);
             u->messages[i].msg_hdr.msg_controllen = UDP_CONTROL_BYTES;
         }
-        udp_receive_whole(u, r);
+        udp_receive_trust(u, r);
         if ((uint32_t)n < u->batch)
             return true;
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Groups: the scenarios of the lab, and several receivers of which each has its own loss.
 
+# shellcheck disable=SC2154 # bats sets status and output
 bats_require_minimum_version 1.5.0
 load ../helper
 
@@ -126,7 +127,7 @@ test_groups_of_ipv6_and_of_a_bridge_that_snoops() { #@test
 test_more_than_two_endpoints_are_of_groups_alone() { #@test
     run vnperf test local local local --tcp
     [ "$status" -eq 2 ]
-    grep -q 'only --multicast has more than two' <<<"$output"
+    grep -q 'only --multicast has several receivers' <<<"$output"
     run vnperf test local local --group 10.0.0.1
     [ "$status" -eq 2 ]
     grep -q '10.0.0.1 is no group' <<<"$output"

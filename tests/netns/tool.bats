@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # nuttcp and iperf as they are, over a link whose rate is known, and on bad days.
 
+# shellcheck disable=SC2154 # bats sets status and output
 bats_require_minimum_version 1.5.0
 load ../helper
 load path

@@ -2,11 +2,13 @@
 # Latency under load, over a queue that is as deep as we made it: what waits in it delays its own direction by its bytes over
 # the rate, and the other direction by nothing.
 
+# shellcheck disable=SC2154 # bats sets status and output
 bats_require_minimum_version 1.5.0
 load ../helper
 load path
 
-MBIT=20 QUEUE_MS=100
+# A bucket so deep that a late timer costs the shaper nothing; a full queue waits for it, too.
+MBIT=20 BUCKET_MS=10 QUEUE_MS=110
 # The probe takes its share: 1000 a second of 44 bytes, with UDP's, IP's and Ethernet's headers 86.
 LEFT=19.312
 
@@ -35,7 +37,7 @@ ms() {
 }
 
 test_udp_that_overflows_the_queue_delays_by_all_of_it() { #@test
-    shape "$M" m1 "$MBIT" "$QUEUE_MS"
+    shape "$M" m1 "$MBIT" $((QUEUE_MS - BUCKET_MS)) "$BUCKET_MS"
     measure --under-load --udp --bandwidth 25M -t 2
     same "$(values '[.scenarios[0].measurements[] | .load] | join(" ")')" \
         "idle forward forward reverse reverse both both both"
@@ -55,7 +57,7 @@ test_udp_that_overflows_the_queue_delays_by_all_of_it() { #@test
 }
 
 test_a_queue_on_the_way_back_delays_the_way_back() { #@test
-    shape "$M" m0 "$MBIT" "$QUEUE_MS"
+    shape "$M" m0 "$MBIT" $((QUEUE_MS - BUCKET_MS)) "$BUCKET_MS"
     measure --under-load --udp --bandwidth 25M -t 2
     near "$(ms reverse backward_rise_p50_ns)" "$QUEUE_MS" 0.05
     near "$(ms both backward_rise_p50_ns)" "$QUEUE_MS" 0.05
@@ -64,7 +66,7 @@ test_a_queue_on_the_way_back_delays_the_way_back() { #@test
 }
 
 test_tcp_fills_the_queue_as_far_as_its_window() { #@test
-    shape "$M" m1 "$MBIT" "$QUEUE_MS"
+    shape "$M" m1 "$MBIT" $((QUEUE_MS - BUCKET_MS)) "$BUCKET_MS"
     measure --under-load --cc cubic -t 3 --warmup 1
     near "$(stream forward forward .throughput_bps)" "$(payload_bps "$LEFT" 1448 52)" 0.03
     # TCP sees the same queue as the probe.
@@ -76,7 +78,7 @@ test_tcp_fills_the_queue_as_far_as_its_window() { #@test
 }
 
 test_request_and_response_can_be_the_probe() { #@test
-    shape "$M" m1 "$MBIT" "$QUEUE_MS"
+    shape "$M" m1 "$MBIT" $((QUEUE_MS - BUCKET_MS)) "$BUCKET_MS"
     measure --under-load --udp-rr --udp --bandwidth 25M -t 2
     same "$(probe forward .kind)" rr
     near "$(ms forward rise_p50_ns)" "$QUEUE_MS" 0.05
@@ -84,7 +86,7 @@ test_request_and_response_can_be_the_probe() { #@test
 }
 
 test_the_table_says_how_far_it_rose() { #@test
-    shape "$M" m1 "$MBIT" "$QUEUE_MS"
+    shape "$M" m1 "$MBIT" $((QUEUE_MS - BUCKET_MS)) "$BUCKET_MS"
     run --separate-stderr vnperf test "netns:$A" "netns:$B" --no-save --under-load --udp --bandwidth 25M -t 1
     [ "$status" -eq 0 ]
     grep -qE 'above idle: p50 \+[0-9.]+ ms, p99 \+[0-9.]+ ms' <<<"$output"

@@ -84,8 +84,9 @@ static void *server_main(void *arg)
 
 #define TEXT(t) t, sizeof(t) - 1
 /* Up to where results are exchanged. */
-#define TO_RESULTS IPERF3_PARAM_EXCHANGE, WAIT_TEXT, IPERF3_CREATE_STREAMS, IPERF3_TEST_START,   \
-                   IPERF3_TEST_RUNNING, WAIT_END, IPERF3_EXCHANGE_RESULTS
+#define TO_RESULTS                                                                                 \
+    IPERF3_PARAM_EXCHANGE, WAIT_TEXT, IPERF3_CREATE_STREAMS, IPERF3_TEST_START,                    \
+        IPERF3_TEST_RUNNING, WAIT_END, IPERF3_EXCHANGE_RESULTS
 
 static const struct {
     int script[12];
@@ -118,7 +119,10 @@ static const struct {
     {{TO_RESULTS, HANG}, TEXT("\0\0\0\0"), -EBADMSG, "JSON"},
     {{TO_RESULTS, HANG}, TEXT("\0\0\0\016{\"streams\":[]}\016"), -EBADMSG, "lack stream 1"},
     {{TO_RESULTS, HANG}, TEXT("\0\0\0\023{\"streams\":[\"one\"]}"), -EBADMSG, "streams"},
-    {{TO_RESULTS, WAIT_TEXT, CLOSE}, TEXT("\0\0\0\026{\"streams\":[{\"id\":1}]}"), -ECONNRESET, "the end"},
+    {{TO_RESULTS, WAIT_TEXT, CLOSE},
+     TEXT("\0\0\0\026{\"streams\":[{\"id\":1}]}"),
+     -ECONNRESET,
+     "the end"},
 };
 
 static void test_servers_that_are_none_end_in_a_sentence(void **state)
@@ -132,8 +136,7 @@ static void test_servers_that_are_none_end_in_a_sentence(void **state)
         AUTO(close_p) int listen_fd = socket_bind_range(&any, SOCK_STREAM, &port, NULL);
         struct server server = {listen_fd, rows[i].script, rows[i].text, rows[i].n_text};
         struct flow_result parts[FLOW_PART_COUNT] = {0};
-        struct flow_spec spec =
-            small_spec(FLOW_PEER_IPERF3, FLOW_TCP_STREAM, FLOW_FORWARD, port);
+        struct flow_spec spec = small_spec(FLOW_PEER_IPERF3, FLOW_TCP_STREAM, FLOW_FORWARD, port);
         struct flow_trial trial = small_trial();
         bool has[FLOW_PART_COUNT];
         struct err err = {0};
@@ -165,8 +168,7 @@ static void test_nobody_there(void **state)
     struct err err = {0};
 
     (void)state;
-    assert_int_equal(-ECONNREFUSED,
-                     foreign_run(&spec, &trial, -1, NULL, NULL, parts, has, &err));
+    assert_int_equal(-ECONNREFUSED, foreign_run(&spec, &trial, -1, NULL, NULL, parts, has, &err));
     assert_non_null(strstr(err.text, "connecting"));
 }
 

@@ -74,8 +74,8 @@ static void test_parameters_of_strangers(void **state)
         struct err err = {0};
         int number;
 
-        assert_int_equal(rows[i].r, iperf3_params_read(rows[i].text, strlen(rows[i].text), &p,
-                                                       &number, &err));
+        assert_int_equal(rows[i].r,
+                         iperf3_params_read(rows[i].text, strlen(rows[i].text), &p, &number, &err));
         if (rows[i].r < 0)
             assert_int_equal(rows[i].number, number);
         assert_int_equal(rows[i].r < 0, err.text[0] != 0);
@@ -160,10 +160,10 @@ static void test_datagrams_of_each_form(void **state)
         enum foreign_form form;
         int64_t number;
     } rows[] = {
-        {FOREIGN_IPERF3, 1},          {FOREIGN_IPERF3, 4294967295},
-        {FOREIGN_IPERF3_WIDE, 1},     {FOREIGN_IPERF3_WIDE, 1ll << 40},
-        {FOREIGN_IPERF2, 1},          {FOREIGN_IPERF2, -5},
-        {FOREIGN_IPERF2, 1ll << 40},  {FOREIGN_IPERF2, -(1ll << 40)},
+        {FOREIGN_IPERF3, 1},         {FOREIGN_IPERF3, 4294967295},
+        {FOREIGN_IPERF3_WIDE, 1},    {FOREIGN_IPERF3_WIDE, 1ll << 40},
+        {FOREIGN_IPERF2, 1},         {FOREIGN_IPERF2, -5},
+        {FOREIGN_IPERF2, 1ll << 40}, {FOREIGN_IPERF2, -(1ll << 40)},
     };
 
     (void)state;

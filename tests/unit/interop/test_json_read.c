@@ -156,7 +156,12 @@ static void test_long_strings_are_cut_and_strange_letters_marked(void **state)
     assert_int_equal(JSON_TEXT - 1, strlen(j.string));
     json_begin(&j, "\"\xc3\xa4\\u0000\\u20ac\\/\"", 18);
     assert_int_equal(JSON_STRING, json_next(&j));
-    assert_string_equal("?" "?" "?" "?" "/", j.string);
+    assert_string_equal("?"
+                        "?"
+                        "?"
+                        "?"
+                        "/",
+                        j.string);
 }
 
 int main(void)

@@ -121,8 +121,8 @@ static void test_what_was_put_together_on_the_way_is_counted_exactly(void **stat
     static const struct {
         unsigned gso, merge, drop_each, copy_each, hold_each;
     } rows[] = {
-        {4, 0, 10, 7, 25}, {4, 8, 0, 0, 0},   {4, 8, 10, 0, 0},  {4, 8, 0, 7, 0},
-        {4, 4, 5, 0, 0},   {4, 8, 10, 7, 25}, {16, 16, 3, 2, 4}, {2, 40, 9, 0, 7},
+        {4, 0, 10, 7, 25}, {4, 8, 0, 0, 0},   {4, 8, 10, 0, 0},  {4, 8, 0, 7, 0},  {4, 4, 5, 0, 0},
+        {4, 4, 300, 0, 0}, {4, 8, 10, 7, 25}, {16, 16, 3, 2, 4}, {2, 40, 9, 0, 7},
     };
 
     (void)state;
