@@ -266,6 +266,14 @@ static struct flow_spec test_spec(const struct test_flags *f, enum flow_kind kin
     return spec;
 }
 
+/* Other programs' servers leave out whole seconds only. */
+static uint64_t test_warmup(const struct test_flags *f, enum flow_kind kind)
+{
+    uint64_t ns = f->warmup_ns != UINT64_MAX ? f->warmup_ns : measure_warmup(kind, f->time_ns);
+
+    return f->warmup_ns == UINT64_MAX && f->pair.to.port ? ns - ns % CLOCK_S : ns;
+}
+
 static int test_add(struct test_flags *f, enum flow_kind kind, uint32_t payload, struct err *err)
 {
     bool stream = !flow_kind_asks(kind);
@@ -281,7 +289,7 @@ static int test_add(struct test_flags *f, enum flow_kind kind, uint32_t payload,
         .pin_server = f->pin_server,
         .rate_bps = stream ? f->bandwidth_bps : 0,
         .duration_ns = f->time_ns,
-        .warmup_ns = f->warmup_ns != UINT64_MAX ? f->warmup_ns : measure_warmup(kind, f->time_ns),
+        .warmup_ns = test_warmup(f, kind),
         .interval_ns = f->interval_ns                        ? f->interval_ns
                        : f->time_ns >= 2 * (uint64_t)CLOCK_S ? CLOCK_S
                                                              : f->time_ns / 10,

@@ -181,15 +181,19 @@ struct iperf3_sum {
     uint64_t sent, received;
 };
 
-/* Datagrams of a forward stream; a server that does not tell what it omitted counts the warm-up's too, so we do. */
+/*
+ * Datagrams of a forward stream, less those that the server left out as warm-up: by its count and not by ours, which ends
+ * a little earlier or later. One that does not tell has counted them all.
+ */
 static void iperf3_add_forward(struct iperf3_sum *sum, const struct foreign_flow *flow,
                                const struct iperf3_stream *s)
 {
     bool told = s->omitted_packets >= 0 && s->omitted_errors >= 0;
     double packets = s->packets - (told ? s->omitted_packets : 0),
            lost = s->errors - (told ? s->omitted_errors : 0);
+    uint64_t omitted = told ? json_count(s->omitted_packets) : 0;
 
-    sum->sent += flow->total - (told ? flow->omitted : 0);
+    sum->sent += flow->total > omitted ? flow->total - omitted : 0;
     sum->received += json_count(packets - (lost > 0 ? lost : 0));
 }
 

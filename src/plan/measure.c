@@ -71,6 +71,18 @@ static void measure_headline_loss(struct measurement *m)
     metric_put_real(&m->headline, METRIC_loss_high_share, interval.high);
 }
 
+/* Loss as a foreign receiver counts it, or ours of what it sent: all of it, warm-up and tail too. */
+static void measure_headline_far_loss(struct measurement *m)
+{
+    static const enum metric loss[] = {METRIC_sent,           METRIC_received,
+                                       METRIC_lost,           METRIC_loss_share,
+                                       METRIC_loss_low_share, METRIC_loss_high_share};
+
+    for (size_t i = 0; i < sizeof loss / sizeof *loss && m->kind == FLOW_UDP_STREAM; i++)
+        if (m->receiver.metrics.has[loss[i]])
+            metric_put_real(&m->headline, loss[i], metric_get_real(&m->receiver.metrics, loss[i]));
+}
+
 static void measure_headline_asks(struct measurement *m)
 {
     static const enum metric from_client[] = {METRIC_window_ns,
@@ -180,7 +192,9 @@ static int measure_fill(struct measurement *m, const struct session_pair *pair, 
             measure_placement(m);
     } else {
         measure_headline_stream(m);
-        if (m->kind != FLOW_TCP_STREAM && m->peer == FLOW_PEER_AGENT)
+        if (m->peer != FLOW_PEER_AGENT)
+            measure_headline_far_loss(m);
+        else if (m->kind != FLOW_TCP_STREAM)
             measure_headline_loss(m);
     }
     return r;

@@ -461,7 +461,11 @@ static void udp_receive_report_loss(struct udp_receiver *r, struct metric_set *m
     metric_put(m, METRIC_duplicated, r->sequence.duplicated);
     metric_put(m, METRIC_longest_loss, r->sequence.longest_loss);
     metric_put(m, METRIC_loss_bursts, r->sequence.loss_bursts);
-    if (drops >= 0 && r->drops >= 0) /* the kernel's counter has 32 bits */
+    /*
+     * The counter is the one that SO_RXQ_OVFL would put beside each next datagram. Asked for at the end it costs nothing,
+     * and knows of drops after the last datagram too. It has 32 bits.
+     */
+    if (drops >= 0 && r->drops >= 0)
         in_socket = (uint32_t)((uint64_t)drops - (uint64_t)r->drops);
     /* It counts messages: those that were dropped held as many datagrams as those that were read. */
     if (r->n_messages)

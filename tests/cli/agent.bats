@@ -110,7 +110,7 @@ prepare() {
         udp_rr) payload=32 ;;
         esac
     fi
-    say "$1" "$2 prepare kind=$3 role=$4 direction=1 flows=1 payload_bytes=$payload port=$5 port_last=0 address=127.0.0.1 cc= gap_ns=1000000 connect_ns=${8:-10000000000} token=${6:-$TOKEN}"
+    say "$1" "$2 prepare kind=$3 role=$4 direction=1 flows=1 payload_bytes=$payload port=$5 port_last=0 address=127.0.0.1 cc= gap_ns=1000000 connect_ns=${8:-10000000000} peer=agent io=app pin=0 mss_bytes=0 window_bytes=0 dscp=0 gso=1 ttl=0 nodelay=0 imix=0 spin=0 bind= token=${6:-$TOKEN}"
 }
 
 # start NAME ID SESSION DURATION_NS RATE_BPS: in 50 ms from now, by the agent's own clock.

@@ -204,6 +204,26 @@ static void test_the_warm_up_is_left_out_at_both_ends(void **state)
     served_end(&s);
 }
 
+static void test_a_warm_up_of_no_whole_second_does_not_spoil_the_count(void **state)
+{
+    struct served s;
+    struct job j = {.trial = small_trial()};
+
+    (void)state;
+    served_begin(&s, (struct serve_options){0});
+    j.spec = small_spec(FLOW_PEER_IPERF3, FLOW_UDP_STREAM, FLOW_BOTH, s.port);
+    j.trial.warmup_ns = 100 * CLOCK_MS;
+    job_main(&j);
+    assert_int_equal(0, j.r);
+    /* The server has no such warm-up: all that was sent is of its part. */
+    assert_int_equal(got(&j, FLOW_FAR_RECEIVED, METRIC_sent),
+                     got(&j, FLOW_FAR_RECEIVED, METRIC_received));
+    assert_true(got(&j, FLOW_FAR_RECEIVED, METRIC_sent) > got(&j, FLOW_SENT, METRIC_sent));
+    assert_int_equal(got(&j, FLOW_RECEIVED, METRIC_sent), got(&j, FLOW_RECEIVED, METRIC_received));
+    job_done(&j);
+    served_end(&s);
+}
+
 static void test_iperf2_clients_count_the_same_at_both_ends(void **state)
 {
     struct served s;
@@ -516,6 +536,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_kind_and_direction_counts_the_same_at_both_ends),
         cmocka_unit_test(test_the_warm_up_is_left_out_at_both_ends),
+        cmocka_unit_test(test_a_warm_up_of_no_whole_second_does_not_spoil_the_count),
         cmocka_unit_test(test_iperf2_clients_count_the_same_at_both_ends),
         cmocka_unit_test(test_ten_clients_at_once),
         cmocka_unit_test(test_strangers_do_not_keep_it_from_serving),

@@ -41,6 +41,7 @@ static const struct flow_spec a_spec = {
     .port_last = 0,
     .address = "fe80::1",
     .cc = "",
+    .bind = "eth0",
     .gap_ns = 123,
     .connect_ns = 5000000000,
     .token = {0, 1, 2, 0x7f, 0x80, 0xff, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
@@ -56,10 +57,28 @@ static void test_a_spec_comes_back_as_it_went(void **state)
         spec.kind = (enum flow_kind)kind;
         spec.role = kind % 2 ? FLOW_SERVER : FLOW_CLIENT;
         spec.port_last = kind % 2 ? 5031 : 0;
-        if (kind != FLOW_TCP_STREAM && kind != FLOW_UDP_STREAM)
+        if (flow_kind_asks(spec.kind) || kind == FLOW_MULTICAST)
             spec.direction = FLOW_FORWARD;
-        if (kind == FLOW_ICMP_ECHO)
+        if (kind == FLOW_ICMP_ECHO || kind == FLOW_MULTICAST)
             spec.n_flows = 1;
+        if (kind == FLOW_MULTICAST) {
+            text_copy(spec.address, sizeof spec.address, "231.1.1.1");
+            spec.ttl = 7;
+        }
+        if (kind == FLOW_TCP_STREAM) {
+            spec.io = FLOW_IO_LEAN;
+            spec.mss_bytes = 1400;
+            spec.nodelay = true;
+        }
+        if (kind == FLOW_UDP_STREAM)
+            spec.gso = 40;
+        if (kind == FLOW_STAMP)
+            spec.peer = FLOW_PEER_STAMP;
+        spec.spin = flow_kind_asks(spec.kind);
+        spec.imix = kind == FLOW_UDP_STREAM && spec.gso < 2;
+        spec.pin = 3;
+        spec.window_bytes = 1 << 20;
+        spec.dscp = 46;
         text_copy(spec.cc, sizeof spec.cc, kind == FLOW_TCP_STREAM ? "cubic" : "");
         memset(&read, 0, sizeof read);
         begin("prepare");
@@ -76,6 +95,18 @@ static void test_a_spec_comes_back_as_it_went(void **state)
         assert_string_equal(read.cc, spec.cc);
         assert_int_equal(read.gap_ns, spec.gap_ns);
         assert_int_equal(read.connect_ns, spec.connect_ns);
+        assert_int_equal(read.peer, spec.peer);
+        assert_int_equal(read.io, spec.io);
+        assert_int_equal(read.pin, spec.pin);
+        assert_int_equal(read.mss_bytes, spec.mss_bytes);
+        assert_int_equal(read.window_bytes, spec.window_bytes);
+        assert_int_equal(read.dscp, spec.dscp);
+        assert_int_equal(read.gso, spec.gso);
+        assert_int_equal(read.ttl, spec.ttl);
+        assert_int_equal(read.nodelay, spec.nodelay);
+        assert_int_equal(read.imix, spec.imix);
+        assert_int_equal(read.spin, spec.spin);
+        assert_string_equal(read.bind, spec.bind);
         assert_memory_equal(read.token, spec.token, sizeof spec.token);
     }
 }
@@ -94,6 +125,18 @@ static const char *const good_keys[][2] = {
     {"gap_ns", "0"},
     {"token", "000102030405060708090a0b0c0d0e0f"},
     {"connect_ns", "5000000000"},
+    {"peer", "agent"},
+    {"io", "app"},
+    {"pin", "0"},
+    {"mss_bytes", "0"},
+    {"window_bytes", "0"},
+    {"dscp", "0"},
+    {"gso", "1"},
+    {"ttl", "0"},
+    {"nodelay", "0"},
+    {"imix", "0"},
+    {"spin", "0"},
+    {"bind", ""},
 };
 
 static int read_spec_with(const char *key, const char *value, struct err *err)
@@ -133,7 +176,7 @@ static void test_a_spec_out_of_bounds_is_refused_with_a_sentence(void **state)
         {"direction", "0", "direction 0"},
         {"direction", "4", "direction=4"},
         {"flows", "0", "0 flows"},
-        {"flows", "257", "flows=257"},
+        {"flows", "4097", "flows=4097"},
         {"flows", "-1", "flows=-1"},
         {"flows", "1e3", "flows=1e3"},
         {"payload_bytes", "0", "payload of 0 bytes"},
@@ -149,6 +192,23 @@ static void test_a_spec_out_of_bounds_is_refused_with_a_sentence(void **state)
         {"connect_ns", "0", "opening may take"},
         {"connect_ns", "18446744073709551615", "opening may take"},
         {"connect_ns", "18446744073709551616", "connect_ns=18446744073709551616"},
+        {"peer", "iperf4", "peer=iperf4 is unknown"},
+        {"peer", "stamp", "not with such a peer"},
+        {"io", "fast", "io=fast is unknown"},
+        {"pin", "65536", "pin=65536"},
+        {"mss_bytes", "87", "an MSS is 88 to 32767"},
+        {"mss_bytes", "65536", "mss_bytes=65536"},
+        {"window_bytes", "1073741825", "window_bytes=1073741825"},
+        {"dscp", "64", "dscp=64"},
+        {"gso", "2", "segments of one call"},
+        {"gso", "129", "gso=129"},
+        {"ttl", "256", "ttl=256"},
+        {"nodelay", "2", "nodelay=2"},
+        {"imix", "1", "the mix of sizes is of UDP streams"},
+        {"imix", "yes", "imix=yes"},
+        {"spin", "2", "spin=2"},
+        {"bind", "0123456789012345678901234567890123456789012345678901234567890123",
+         "bind= is longer than 63"},
         {"token", "", "token= is not 32 hexadecimal digits"},
         {"token", "000102030405060708090a0b0c0d0e0", "token="},
         {"token", "000102030405060708090a0b0c0d0e0f0", "token="},
