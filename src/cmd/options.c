@@ -339,3 +339,9 @@ int options_shares(const char *text, double *ret_shares, unsigned max, struct er
             return (int)n;
     }
 }
+
+int options_warmup(const char *text, uint64_t *ret_ns, bool *ret_find, struct err *err)
+{
+    *ret_find = strcmp(text, "auto") == 0;
+    return *ret_find ? 0 : text_time(text, ret_ns, err);
+}

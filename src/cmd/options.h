@@ -124,5 +124,8 @@ int options_seed(const char *text, struct repeat_options *ret_repeat, struct err
 /* "0,0.1%,3%" to shares, from the smallest up; how many, or -EINVAL. */
 int options_shares(const char *text, double *ret_shares, unsigned max, struct err *err);
 
+/* A time, or "auto": found by pilots. */
+int options_warmup(const char *text, uint64_t *ret_ns, bool *ret_find, struct err *err);
+
 /* "5001" (just that one) or "5001-5031". */
 int options_port(const char *text, uint16_t *ret_first, uint16_t *ret_last, struct err *err);

@@ -14,6 +14,13 @@ static int run_set_time(void *target, const char *value, struct err *err)
     return text_time(value, &f->run.time_ns, err);
 }
 
+static int run_set_warmup(void *target, const char *value, struct err *err)
+{
+    struct run_flags *f = target;
+
+    return options_warmup(value, &f->run.warmup_ns, &f->run.warmup_find, err);
+}
+
 static int run_set_protocols(void *target, const char *value, struct err *err)
 {
     static const char letters[PROTOCOL_COUNT + 1] = "TUIM";
@@ -157,8 +164,10 @@ const struct option_row run_flags_rows[] = {
      run_set_time, NULL},
     {"quick", 0, NULL, "tests of 1 s", OPTION_FLAG, offsetof(struct run_flags, quick), 0, 0, 0,
      NULL, NULL},
-    {"warmup", 0, "SEC", "before counting begins (a fifth of the time, at most 1 s)", OPTION_TIME,
-     RUN(warmup_ns), 0, 0, 0, NULL, NULL},
+    {"warmup", 0, "SEC",
+     "before counting begins (a fifth of the time, at most 1 s); auto: TCP streams until the rate "
+     "rises no longer",
+     OPTION_CALL, 0, 0, 0, 0, run_set_warmup, "auto"},
     OPTIONS_REPEAT_ROWS(RUN(repeat), run_set_seed),
     {"scenarios", 0, "LIST", "which ones: 1.1,2.*,7 (all but multicast; 2.4 asks for that one)",
      TEXT(scenarios)},

@@ -64,6 +64,13 @@ static int test_set_gso(void *target, const char *value, struct err *err)
     return options_gso(value, &((struct test_flags *)target)->gso, err);
 }
 
+static int test_set_warmup(void *target, const char *value, struct err *err)
+{
+    struct test_flags *f = target;
+
+    return options_warmup(value, &f->warmup_ns, &f->warmup_find, err);
+}
+
 static int test_set_window(void *target, const char *value, struct err *err)
 {
     return options_window(value, &((struct test_flags *)target)->window_bytes, err);
@@ -159,8 +166,10 @@ const struct option_row test_flags_rows[] = {
      0, 0, 0, 0, test_set_tool, "nuttcp iperf"},
     {"time", 't', "SEC", "how long each test takes (5)", TIME(time_ns)},
     {"quick", 0, NULL, "tests of 1 s", FLAG(quick)},
-    {"warmup", 0, "SEC", "before counting begins (a fifth of the time, at most 1 s)",
-     TIME(warmup_ns)},
+    {"warmup", 0, "SEC",
+     "before counting begins (a fifth of the time, at most 1 s); auto: TCP streams until the rate "
+     "rises no longer",
+     OPTION_CALL, 0, 0, 0, 0, test_set_warmup, "auto"},
     {"interval", 'i', "SEC", "of the series (1 s; a tenth of short tests)", TIME(interval_ns)},
     {"flows", 'P', "N", "parallel flows of streams (1)", OPTION_COUNT, AT(n_flows), 0, 1,
      FLOW_MAX_FLOWS, NULL, NULL},
@@ -290,6 +299,7 @@ static int test_add(struct test_flags *f, enum flow_kind kind, uint32_t payload,
         .rate_bps = stream ? f->bandwidth_bps : 0,
         .duration_ns = f->time_ns,
         .warmup_ns = test_warmup(f, kind),
+        .warmup_find = f->warmup_find,
         .interval_ns = f->interval_ns                        ? f->interval_ns
                        : f->time_ns >= 2 * (uint64_t)CLOCK_S ? CLOCK_S
                                                              : f->time_ns / 10,

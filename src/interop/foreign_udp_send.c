@@ -178,7 +178,7 @@ static void foreign_send_loop(struct foreign_send *u)
 {
     while (!wake_stopped(u->worker->engine)) {
         struct foreign_sender *s = foreign_send_next(u);
-        uint64_t until = s->pacing.due_ns < u->end_ns ? s->pacing.due_ns : u->end_ns;
+        uint64_t due = pacing_next_ns(&s->pacing), until = due < u->end_ns ? due : u->end_ns;
         uint64_t now =
             pacing_is_free(&s->pacing) ? clock_mono_ns() : wake_at(u->worker->engine, until);
         uint64_t skipped = s->pacing.skipped;

@@ -6,12 +6,15 @@
 #include "plan/limit.h"
 #include "plan/search_run.h"
 #include "plan/session_pair.h"
+#include "plan/warmup.h"
 #include "plan/warning.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { MEASURE_WARM_MS = 20 }; /* before a trial whose connections are warm */
 
 uint64_t measure_warmup(enum flow_kind kind, uint64_t duration_ns)
 {
@@ -281,19 +284,43 @@ int measure_add(const struct session_pair *pair, struct trial_results *t,
     return r;
 }
 
-int measure(const struct measure_path *path, const struct measure_ask *ask,
+/* Pilots over the pair's connections, then the trial; what both warmed up is in known and the ask. */
+static int measure_warmed(struct session_pair *pair, struct measure_ask *ask,
+                          struct measurement *known, struct trial_results *t, struct err *err)
+{
+    uint64_t pilots_ns = 0;
+    int r = warmup_find(pair, &pilots_ns, &known->warmup_found, err);
+
+    if (r < 0)
+        return r;
+    ask->warmup_ns = MEASURE_WARM_MS * (uint64_t)CLOCK_MS;
+    r = session_pair_measure(pair, ask->rate_bps, ask->duration_ns, t, err);
+    ask->warmup_ns += pilots_ns;
+    if (!known->warmup_found)
+        snprintf(known->warning, sizeof known->warning,
+                 "the rate still rose after %.1f s of warm-up", (double)ask->warmup_ns / CLOCK_S);
+    return r;
+}
+
+int measure(const struct measure_path *path, const struct measure_ask *asked,
             const struct measure_watch *watch, struct scenario_result *scenario, struct err *err)
 {
-    struct measurement searched = {0};
+    struct measurement known = {0};
+    struct measure_ask ask = *asked;
     struct trial_results t = {0};
     struct session_pair pair;
-    int r = session_pair_open(&pair, path, ask, watch, err);
+    int r = session_pair_open(&pair, path, &ask, watch, err);
 
-    if (r == 0)
-        r = ask->search ? search_run(&pair, &searched, &t, err)
-                        : session_pair_measure(&pair, ask->rate_bps, ask->duration_ns, &t, err);
+    if (r < 0)
+        ; /* what there is of it is added all the same */
+    else if (ask.search)
+        r = search_run(&pair, &known, &t, err);
+    else if (ask.warmup_find && ask.spec.kind == FLOW_TCP_STREAM && pair.n_servers)
+        r = measure_warmed(&pair, &ask, &known, &t, err);
+    else
+        r = session_pair_measure(&pair, ask.rate_bps, ask.duration_ns, &t, err);
     session_pair_close(&pair);
-    r = measure_add(&pair, &t, ask->search ? &searched : NULL, r, scenario, err);
+    r = measure_add(&pair, &t, &known, r, scenario, err);
     trial_results_done(&t);
     return r;
 }

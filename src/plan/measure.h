@@ -34,6 +34,7 @@ struct measure_ask {
     uint64_t rate_bps;   /* payload; 0 as fast as it goes */
     uint64_t duration_ns;
     uint64_t warmup_ns;
+    bool warmup_find; /* TCP streams: found by pilots instead (warmup.h); others go by warmup_ns */
     uint64_t interval_ns;
     bool
         search; /* UDP: the highest rate at each of the targets, the first one's in full; rate_bps is not used */
@@ -53,7 +54,7 @@ struct measure_watch {
  * Adds one measurement to the scenario, or two with FLOW_BOTH, the reverse direction behind, or one a receiver with
  * multicast; also when it failed.
  */
-int measure(const struct measure_path *path, const struct measure_ask *ask,
+int measure(const struct measure_path *path, const struct measure_ask *asked,
             const struct measure_watch *watch, struct scenario_result *scenario, struct err *err);
 
 /* A warm-up that fits a duration: a fifth of it, at most 1 s; echo and request/response need less. */

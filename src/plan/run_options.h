@@ -33,6 +33,7 @@ struct run_options {
     bool imix;              /* UDP: the mix instead of udp's sizes */
     double loss_target[MEASURE_MAX_TARGETS];
     uint32_t n_loss_targets;
+    bool warmup_find;   /* of TCP streams: found by pilots */
     uint64_t warmup_ns; /* UINT64_MAX: what fits, measure_warmup() */
     uint32_t n_flows;
     enum flow_io io;

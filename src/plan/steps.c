@@ -96,6 +96,7 @@ static struct measure_ask steps_ask(const struct run_options *o, enum flow_kind 
         .spec = run_options_spec(o, kind, payload_bytes),
         .pin_server = o->pin_server,
         .duration_ns = duration_ns,
+        .warmup_find = o->warmup_find,
         .warmup_ns = o->warmup_ns != UINT64_MAX ? o->warmup_ns : measure_warmup(kind, duration_ns),
         .interval_ns = duration_ns >= 2ULL * CLOCK_S ? CLOCK_S : duration_ns / 10,
         .n_loss_targets = o->n_loss_targets};

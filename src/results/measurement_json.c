@@ -320,6 +320,8 @@ json_t *measurement_json(const struct measurement *m)
         bad |= json_object_set_new(o, "outlier", json_boolean(m->outlier));
     }
     bad |= json_object_set_new(o, "warmup_ns", doc_whole(m->warmup_ns));
+    if (m->warmup_found)
+        bad |= json_object_set_new(o, "warmup_found", json_true());
     if (m->port)
         bad |= json_object_set_new(o, "port", doc_whole(m->port));
     bad |= measurement_json_metrics(o, &m->headline);

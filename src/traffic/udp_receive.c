@@ -214,8 +214,8 @@ static void udp_receive_count(struct udp_receiver *r, const struct datagram *d, 
  * GRO, and the kernel does that in drivers' NAPI contexts only. So the first header stands for its message as long as there
  * was no such context (over veth and lo, as a rule). Tunnels of user space may do the like without one. Hence also: each
  * message holds as many as the sender says that it handed over, none is missing between one and the next, and the first of
- * each read, of which all is looked at, is in order. At the first doubt all is read again; until then losses are right, and
- * only which ones overtook each other inside the last read may be wrong.
+ * each read, of which all is looked at, is in order. At the first doubt all is read again. What is left: a tunnel in user
+ * space on this machine that merges datagrams which overtook each other can be counted wrong inside the one read before.
  */
 static void udp_receive_trust(struct udp_receive *u, struct udp_receiver *r)
 {

@@ -13,7 +13,7 @@ enum {
     UDP_SEND_BUFFER = 4 << 20,
     UDP_RECEIVE_BUFFER = 32 << 20, /* 10 ms aside lose nothing at 1 Mpps */
     /* What one thread hands to the kernel one by one, a second, and still on time: from here on several at once. */
-    UDP_SINGLES_PPS = 400000,
+    UDP_SINGLES_PPS = 200000,
 };
 
 /*
