@@ -192,7 +192,7 @@ const struct option_row run_flags_rows[] = {
      RUN(rr_bytes), 0, 1, 65507, NULL, NULL},
     {"bandwidth", 'b', "RATE", "payload rate of TCP and UDP, 100M; UDP is searched without it",
      OPTION_RATE, RUN(bandwidth_bps), 0, 0, 0, NULL, NULL},
-    {"loss", 0, "LIST", "loss targets of the UDP rate search: 0,0.1%,3% (0.1%)", OPTION_CALL, 0, 0,
+    {"loss", 0, "LIST", "loss targets of the UDP rate search, smallest first: 0,0.1%,3% (0.1%; 5% is like VMTP)", OPTION_CALL, 0, 0,
      0, 0, run_set_loss, NULL},
     {"flows", 0, "N", "parallel flows of TCP and UDP streams (1)", OPTION_COUNT, RUN(n_flows), 0, 1,
      FLOW_MAX_FLOWS, NULL, NULL},

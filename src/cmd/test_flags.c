@@ -177,7 +177,7 @@ const struct option_row test_flags_rows[] = {
     {"bidir", 0, NULL, "both ways at once", FLAG(bidir)},
     {"bandwidth", 'b', "RATE", "payload rate, 100M, of each direction", OPTION_RATE,
      AT(bandwidth_bps), 0, 0, 0, NULL, NULL},
-    {"loss", 0, "LIST", "loss targets of the UDP rate search: 0,0.1%,3% (0.1%)",
+    {"loss", 0, "LIST", "loss targets of the UDP rate search, smallest first: 0,0.1%,3% (0.1%; 5% is like VMTP)",
      CALL(test_set_loss)},
     {"tcpbuf", 0, "LIST", "bytes of a TCP write (131072)", CALL(test_set_tcpbuf)},
     {"udpbuf", 0, "LIST", "bytes of a UDP datagram's payload (1400)", CALL(test_set_udpbuf)},

@@ -24,7 +24,7 @@ UDP_COUNTS = [
 ]
 
 
-def iperf3():
+def iperf3(flags=""):
     server = "iperf3 --server --one-off --port {port}"
     client = "iperf3 --client {srv} --port {port} --time {secs} --json"
     tcp = [value("gbps", "end.sum_received.bits_per_second", 1e-9)]
@@ -34,7 +34,9 @@ def iperf3():
     def row(words, out):
         return dict(server=server, ready="tcp:{port}", client="%s %s" % (client, words), out=out)
 
-    rows = {"tcp%d" % n: row("--parallel %d" % n, tcp) for n in (1, 4, 64)}
+    rows = {"tcp%d" % n: row(" ".join(["--parallel %d" % n] + flags.split()), tcp) for n in (1, 4, 64)}
+    if flags:
+        return rows
     rows["udp"] = row("--udp --bitrate 0 --length {size}", udp)
     rows["udpmax"] = row("--udp --bitrate {mbps}M --length {size}", udp)
     return rows
@@ -128,7 +130,7 @@ def echoes():
     }
 
 
-PEERS = dict({"iperf3": iperf3(), "iperf2": iperf2(), "nuttcp": nuttcp(), "qperf": qperf(), "sockperf": sockperf(),
+PEERS = dict({"iperf3": iperf3(), "iperf3-Z": iperf3("--zerocopy"), "iperf2": iperf2(), "nuttcp": nuttcp(), "qperf": qperf(), "sockperf": sockperf(),
               "sockperf-nb": sockperf("--nonblocked")}, **echoes())
 
 # command: Debian's package
