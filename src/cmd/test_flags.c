@@ -54,6 +54,7 @@ static int test_set_loss(void *target, const char *value, struct err *err)
     struct test_flags *f = target;
     int n = options_shares(value, f->loss_target, MEASURE_MAX_TARGETS, err);
 
+    f->loss_set = true;
     if (n > 0)
         f->n_loss_targets = (uint32_t)n;
     return n < 0 ? n : 0;
@@ -145,14 +146,15 @@ static int test_set_address(void *target, const char *value, struct err *err)
 
 const struct option_row test_flags_rows[] = {
     {"tcp", 0, NULL, "TCP stream (the default)", FLAG(tcp)},
-    {"udp", 'u', NULL, "UDP stream, at --bandwidth or at the highest rate that --loss allows",
+    {"udp", 'u', NULL, "UDP stream, at --bandwidth or at the highest rate that --loss allows (to an iperf server: as "
+     "fast as it goes)",
      FLAG(udp)},
     {"icmp", 0, NULL, "ICMP echo", FLAG(icmp)},
     {"rr", 0, NULL, "TCP request/response", FLAG(rr)},
     {"udp-rr", 0, NULL, "UDP request/response", FLAG(udp_rr)},
     {"crr", 0, NULL, "TCP connect, request, response, close", FLAG(crr)},
     {"stamp", 0, NULL, "two-way and one-way delay by STAMP packets (RFC 8762)", FLAG(stamp)},
-    {"multicast", 0, NULL, "UDP stream to a group: FROM sends, TO and all after it receive",
+    {"multicast", 0, NULL, "UDP stream to a group at --bandwidth (10M): FROM sends, TO and all after it receive",
      FLAG(multicast)},
     {"group", 0, "ADDR", "of --multicast (231.1.1.1; with --ipv6 ff05::231:1)",
      CALL(test_set_group)},
@@ -394,6 +396,10 @@ static int test_asks(struct test_flags *f, struct err *err)
 
     if (!f->pair.group[0])
         text_copy(f->pair.group, sizeof f->pair.group, scenario_group(f->pair.ipv6));
+    if (f->pair.to.port && f->loss_set)
+        return err_say(err, "--loss: the search needs our own agent at '%s'", f->pair.to_text);
+    if (f->pair.to.kind == ENDPOINT_IPERF2 && (f->reverse || f->bidir))
+        return err_say(err, "'%s': iperf 2 takes traffic towards itself only", f->pair.to_text);
     if (f->pair.from.port)
         return err_say(err, "'%s' can only be where a test goes to", f->pair.from_text);
     if (f->pair.to.kind == ENDPOINT_STAMP)

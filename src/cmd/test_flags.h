@@ -16,6 +16,7 @@ struct test_flags {
     struct pair_options pair;
     bool tcp, udp, icmp, rr, udp_rr, crr, stamp, multicast, under_load;
     bool bidir, reverse, quick, no_save, nodelay, imix, spin, gap_set;
+    bool loss_set;
     bool warmup_find; /* --warmup auto */
     uint64_t time_ns, bandwidth_bps, gap_ns, icmp_gap_ns, warmup_ns, interval_ns;
     double loss_target[MEASURE_MAX_TARGETS];

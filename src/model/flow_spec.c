@@ -68,10 +68,11 @@ static int flow_spec_check_options(const struct flow_spec *spec, const char *nam
     if ((int)spec->io < 0 || spec->io >= FLOW_IO_COUNT ||
         (spec->io != FLOW_IO_APP && spec->kind != FLOW_TCP_STREAM))
         return err_say(err, "%s: lean io is of TCP streams", name);
-    if ((int)spec->peer < 0 || spec->peer >= FLOW_PEER_COUNT ||
-        (spec->peer == FLOW_PEER_STAMP && spec->kind != FLOW_STAMP) ||
+    if ((int)spec->peer < 0 || spec->peer >= FLOW_PEER_COUNT)
+        return err_say(err, "peer %d is unknown", (int)spec->peer);
+    if ((spec->peer == FLOW_PEER_STAMP && spec->kind != FLOW_STAMP) ||
         ((spec->peer == FLOW_PEER_IPERF3 || spec->peer == FLOW_PEER_IPERF2) && !stream))
-        return err_say(err, "%s: not with such a peer", name);
+        return err_say(err, "%s: not with %s at the other end", name, flow_peer_name[spec->peer]);
     if (spec->mss_bytes && (!tcp || spec->mss_bytes < 88 || spec->mss_bytes > 32767))
         return err_say(err, "%s: an MSS is 88 to 32767 bytes, and of TCP", name);
     if (spec->window_bytes > FLOW_MAX_WINDOW)

@@ -142,7 +142,12 @@ static void limit_udp(struct measurement *m)
            offered = metric_get_real(h, METRIC_offered_bps);
     double blocked = limit_share(&m->sender.metrics, METRIC_blocked_ns);
 
-    if (loss > target && in_socket >= lost / 2)
+    if (loss > target && m->peer != FLOW_PEER_AGENT)
+        limit_say(m, LIMIT_UNKNOWN,
+                  "%.3g %% did not arrive: on the path, or at the socket of the %s at the other end, "
+                  "which does not tell",
+                  loss * 100, flow_peer_name[m->peer]);
+    else if (loss > target && in_socket >= lost / 2)
         limit_say(m, LIMIT_RECEIVER, "%.0f %% of what was lost overflowed the receiver's socket",
                   lost > 0 ? in_socket / lost * 100 : 0);
     else if (loss > target)

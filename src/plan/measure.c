@@ -302,6 +302,20 @@ static int measure_warmed(struct session_pair *pair, struct measure_ask *ask,
     return r;
 }
 
+/*
+ * Where nobody chose CPUs and both ends share them, the scheduler would choose between two quite different numbers from one
+ * run to the next: on one CPU an answer is a switch of threads, on two it wakes a sleeping CPU. So sleeping ends are put on
+ * one, spinning ends on two, and the result says so.
+ */
+static void measure_pin(const struct measure_path *path, struct measure_ask *ask)
+{
+    if (!path->same_machine || !path->server || ask->spec.pin || ask->pin_server ||
+        !flow_kind_asks(ask->spec.kind))
+        return;
+    ask->spec.pin = 1;
+    ask->pin_server = ask->spec.spin ? 2 : 1;
+}
+
 int measure(const struct measure_path *path, const struct measure_ask *asked,
             const struct measure_watch *watch, struct scenario_result *scenario, struct err *err)
 {
@@ -309,8 +323,10 @@ int measure(const struct measure_path *path, const struct measure_ask *asked,
     struct measure_ask ask = *asked;
     struct trial_results t = {0};
     struct session_pair pair;
-    int r = session_pair_open(&pair, path, &ask, watch, err);
+    int r;
 
+    measure_pin(path, &ask);
+    r = session_pair_open(&pair, path, &ask, watch, err);
     if (r < 0)
         ; /* what there is of it is added all the same */
     else if (ask.search)

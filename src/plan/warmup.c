@@ -22,11 +22,9 @@ bool warmup_settled(struct warmup *w, double rate)
     return best > 0;
 }
 
-/* What arrived, both ways together; answers of a side that asks. */
-static double warmup_rate(const struct session_pair *pair, const struct trial_results *t)
+/* What arrived, both ways together. */
+static double warmup_rate(const struct trial_results *t)
 {
-    if (flow_kind_asks(pair->ask->spec.kind))
-        return metric_get_real(&t->client[FLOW_SENT].metrics, METRIC_transactions_per_s);
     return metric_get_real(&t->client[FLOW_RECEIVED].metrics, METRIC_throughput_bps) +
            metric_get_real(&t->server[0][FLOW_RECEIVED].metrics, METRIC_throughput_bps);
 }
@@ -45,7 +43,7 @@ int warmup_find(struct session_pair *pair, uint64_t *ret_ns, bool *ret_settled, 
 
         r = session_pair_run(pair, &pilot, 1, &t, err);
         if (r == 0)
-            settled = warmup_settled(&w, warmup_rate(pair, &t));
+            settled = warmup_settled(&w, warmup_rate(&t));
         trial_results_done(&t);
     }
     if (r < 0)

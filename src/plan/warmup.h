@@ -4,7 +4,7 @@
 #include "plan/session_pair.h"
 
 /*
- * How long a warm-up has to be, found by running one: short trials over the very connections that will be measured, until
+ * How long a stream's warm-up has to be, found by running one: short trials over the very connections that will be measured, until
  * the rate rises no longer.
  *
  * units   ns; rates of any unit, as long as it is the same one

@@ -40,6 +40,7 @@ struct engine_trial {
     uint32_t n_intervals, next_interval;
     bool has_part[FLOW_PART_COUNT];
     bool machine_begun, machine_ended;
+    bool whole; /* it ended by its time */
     struct machine_cpu machine_begin, machine_end;
 };
 
@@ -350,11 +351,16 @@ static int engine_blame(const struct engine_trial *t, struct err *err)
     return 0;
 }
 
-/* How much of the window was counted: less than all when it was cut short, or when a count was reached. */
+/*
+ * How much of the window was counted: less than all when it was cut short, or when a count was reached. A schedule whose
+ * last request left early was not cut short.
+ */
 static uint64_t engine_window(const struct engine_trial *t)
 {
     uint64_t start = trial_window_start(t->trial), end = trial_window_end(t->trial), ended = 0;
 
+    if (t->whole)
+        return t->trial->duration_ns;
     for (uint32_t i = 0; i < t->n_started; i++)
         ended = t->workers[i].ended_ns > ended ? t->workers[i].ended_ns : ended;
     if (ended < end)
@@ -406,6 +412,7 @@ static int engine_do(struct engine_trial *t, struct err *err)
         t->machine_begun = machine_cpu_read(&t->machine_end) == 0;
     if (r == 0) {
         r = failed = engine_blame(t, &words);
+        t->whole = failed == 0 && t->trial->count == 0;
         while (failed == 0 && t->next_interval < t->n_intervals &&
                t->next_interval * t->trial->interval_ns < engine_window(t))
             engine_tell_interval(t);

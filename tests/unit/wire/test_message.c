@@ -193,7 +193,7 @@ static void test_a_spec_out_of_bounds_is_refused_with_a_sentence(void **state)
         {"connect_ns", "18446744073709551615", "opening may take"},
         {"connect_ns", "18446744073709551616", "connect_ns=18446744073709551616"},
         {"peer", "iperf4", "peer=iperf4 is unknown"},
-        {"peer", "stamp", "not with such a peer"},
+        {"peer", "stamp", "not with stamp at the other end"},
         {"io", "fast", "io=fast is unknown"},
         {"pin", "65536", "pin=65536"},
         {"mss_bytes", "87", "an MSS is 88 to 32767"},
