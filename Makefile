@@ -45,7 +45,7 @@ asan:
 tsan:
 	@tools/deps --quiet run test
 	@tools/build.sh build-tsan -Db_sanitize=thread -Dtests=enabled -Dwerror=true
-	@tools/run-tests.sh build-tsan --suite traffic --suite agent --bats-list tests/tsan.list
+	@tools/run-tests.sh build-tsan --suite traffic --suite agent --suite interop --bats-list tests/tsan.list
 
 fuzz:
 	@tools/deps --quiet run test lint

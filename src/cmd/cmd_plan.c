@@ -56,7 +56,8 @@ static void plan_extras(const struct measure_ask *ask)
     if (s->gso != 1)
         printf(s->gso ? ", %u datagrams a call" : ", as many datagrams a call as fit", s->gso);
     if (s->pin)
-        printf(", on CPUs %u and %u", s->pin - 1, ask->pin_server - 1);
+        printf(", on CPUs %u and %u", (s->pin & ~(unsigned)FLOW_PIN_EXACT) - 1,
+               (ask->pin_server & ~(unsigned)FLOW_PIN_EXACT) - 1);
     if (s->spin)
         printf(", spinning");
     if (s->mss_bytes)

@@ -11,14 +11,25 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
+
+/* So long a line waits for its reader. */
+enum { SERVE_WRITE_NS = CLOCK_S };
 
 struct serve_flags {
     struct serve_options options;
     uint32_t port, iperf2_port, stamp_port;
     bool iperf2, stamp, ndjson;
+    /* One thread reports at a time. */
+    uint64_t n_dropped;
+    bool stuck;  /* the last line found no reader */
+    bool broken; /* a part of it is out */
 };
 
 static int serve_set_bind(void *target, const char *value, struct err *err)
@@ -71,8 +82,8 @@ static const struct option_row serve_rows[] = {
      NULL},
     {"one", '1', NULL, "end after the first test", OPTION_FLAG, SERVE(options.one), 0, 0, 0, NULL,
      NULL},
-    {"idle", 0, "TIME", "end a test in which nothing moves for so long (120 s)", OPTION_TIME,
-     SERVE(options.idle_ns), 0, 0, 0, NULL, NULL},
+    {"idle", 0, "TIME", "end a test in which nothing moves for so long (120 s); 0 never",
+     OPTION_TIME, SERVE(options.idle_ns), 0, 0, 0, NULL, NULL},
     {"max-clients", 0, "N", "tests at a time; more are told to wait (64)", OPTION_COUNT,
      SERVE(options.max_clients), 0, 1, SERVE_MAX_CLIENTS, NULL, NULL},
     {"output", 'o', "FORMAT", "a line for each test: text, or ndjson", OPTION_CALL, 0, 0, 0, 0,
@@ -81,33 +92,33 @@ static const struct option_row serve_rows[] = {
 };
 
 /* "received 1.2 GB in 10.0 s, 9.41 Gbit/s". */
-static void serve_print_way(const char *way, uint64_t bytes, double seconds)
+static void serve_print_way(FILE *out, const char *way, uint64_t bytes, double seconds)
 {
     char rate[TEXT_SHORT], size[TEXT_SHORT];
 
-    printf("  %s %s in %.2f s, %s", way, text_show_size(bytes, size), seconds,
-           text_show_rate(seconds > 0 ? (double)bytes * 8 / seconds : 0, rate));
+    fprintf(out, "  %s %s in %.2f s, %s", way, text_show_size(bytes, size), seconds,
+            text_show_rate(seconds > 0 ? (double)bytes * 8 / seconds : 0, rate));
 }
 
-static void serve_print_text(const struct serve_report *r)
+static void serve_print_text(FILE *out, const struct serve_report *r)
 {
     uint64_t all = r->received_packets + r->lost_packets;
     char jitter[TEXT_SHORT];
 
-    printf("%s  %s port %u  %s %u flow%s", r->tool, r->client, r->client_port,
-           r->udp ? "UDP" : "TCP", r->n_flows, r->n_flows == 1 ? "" : "s");
+    fprintf(out, "%s  %s port %u  %s %u flow%s", r->tool, r->client, r->client_port,
+            r->udp ? "UDP" : "TCP", r->n_flows, r->n_flows == 1 ? "" : "s");
     if (r->direction & FLOW_FORWARD)
-        serve_print_way("received", r->received_bytes, r->received_s);
+        serve_print_way(out, "received", r->received_bytes, r->received_s);
     if (r->direction & FLOW_FORWARD && r->udp)
-        printf(", lost %llu of %llu, jitter %s", (unsigned long long)r->lost_packets,
-               (unsigned long long)all, text_show_time(r->jitter_ns, jitter));
+        fprintf(out, ", lost %llu of %llu, jitter %s", (unsigned long long)r->lost_packets,
+                (unsigned long long)all, text_show_time(r->jitter_ns, jitter));
     if (r->direction & FLOW_REVERSE)
-        serve_print_way("sent", r->sent_bytes, r->sent_s);
+        serve_print_way(out, "sent", r->sent_bytes, r->sent_s);
     if (r->direction & FLOW_REVERSE && !r->udp)
-        printf(", %llu retransmits", (unsigned long long)r->retransmits);
+        fprintf(out, ", %llu retransmits", (unsigned long long)r->retransmits);
     if (r->error)
-        printf("  ended early: %s", r->what);
-    printf("\n");
+        fprintf(out, "  ended early: %s", r->what);
+    fprintf(out, "\n");
 }
 
 /* What the report has of one direction; NULL when it went the other way only. */
@@ -136,7 +147,7 @@ static json_t *serve_json_way(const struct serve_report *r, enum flow_direction 
     return o;
 }
 
-static void serve_print_json(const struct serve_report *r)
+static void serve_print_json(FILE *out, const struct serve_report *r)
 {
     char ended[CLOCK_RFC3339_SIZE];
     json_t *o;
@@ -147,23 +158,88 @@ static void serve_print_json(const struct serve_report *r)
                   r->udp ? "udp" : "tcp", "flows", (int)r->n_flows, "received",
                   serve_json_way(r, FLOW_FORWARD), "sent", serve_json_way(r, FLOW_REVERSE), "error",
                   r->error ? r->what : NULL);
-    if (o && json_dumpf(o, stdout, JSON_COMPACT) == 0)
-        printf("\n");
+    if (o && json_dumpf(o, out, JSON_COMPACT) == 0)
+        fprintf(out, "\n");
     json_decref(o);
+}
+
+static bool serve_takes(int fd, int timeout_ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    return poll(&p, 1, timeout_ms) > 0 && (p.revents & POLLOUT);
+}
+
+/* A pipe that nobody reads must not stop the server: neither that of the lines nor that of these words. */
+__attribute__((format(printf, 1, 0))) static void serve_warn(const char *text, uint64_t n)
+{
+    if (serve_takes(STDERR_FILENO, 0))
+        log_say(LOG_WARN, text, (unsigned long long)n);
+}
+
+/*
+ * A line is shorter than PIPE_BUF, so that a pipe with room takes it without blocking. False: it did not go out. Only
+ * the first of several waits for the reader.
+ */
+static bool serve_write(struct serve_flags *f, const char *text, size_t n)
+{
+    uint64_t deadline = clock_mono_ns() + (f->stuck ? 0 : SERVE_WRITE_NS);
+
+    while (n > 0) {
+        ssize_t wrote;
+
+        if (!serve_takes(STDOUT_FILENO, clock_ms_until(deadline)))
+            return false;
+        wrote = write(STDOUT_FILENO, text, n);
+        if (wrote < 0 && errno != EINTR && errno != EAGAIN)
+            return false;
+        if (wrote > 0) {
+            f->broken = true;
+            text += wrote;
+            n -= (size_t)wrote;
+        }
+    }
+    f->broken = false;
+    return true;
+}
+
+static void serve_put_line(struct serve_flags *f, const char *text, size_t n)
+{
+    if (f->broken && !serve_write(f, "\n", 1))
+        n = 0;
+    if (n && serve_write(f, text, n)) {
+        f->stuck = false;
+        return;
+    }
+    f->n_dropped++;
+    if (!f->stuck)
+        serve_warn("standard output takes no more lines: they are dropped, %llu so far",
+                   f->n_dropped);
+    f->stuck = true;
 }
 
 static void serve_on_report(void *arg, const struct serve_report *report)
 {
-    const struct serve_flags *f = arg;
+    struct serve_flags *f = arg;
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out;
 
     /* Without a stream there was no test, whoever knocked. */
-    if (report->n_flows == 0)
-        log_say(LOG_WARN, "%s port %u: %s", report->client, report->client_port, report->what);
-    else if (f->ndjson)
-        serve_print_json(report);
-    else
-        serve_print_text(report);
-    fflush(stdout);
+    if (report->n_flows == 0) {
+        if (serve_takes(STDERR_FILENO, 0))
+            log_say(LOG_WARN, "%s port %u: %s", report->client, report->client_port, report->what);
+        return;
+    }
+    out = open_memstream(&text, &n);
+    if (out && f->ndjson)
+        serve_print_json(out, report);
+    else if (out)
+        serve_print_text(out, report);
+    if (out && fclose(out) != 0)
+        n = 0;
+    serve_put_line(f, text, n);
+    free(text);
 }
 
 static void serve_announce(const struct serve_options *o)
@@ -206,6 +282,9 @@ static int serve_run_command(const struct command *command, int argc, char **arg
     serve_announce(&f.options);
     r = serve_run(serve, stop_fd, &err);
     serve_close(serve);
+    if (f.n_dropped)
+        serve_warn("%llu lines of tests were dropped: standard output did not take them",
+                   f.n_dropped);
     signal_number = interrupt_taken(stop_fd);
     if (r < 0) {
         log_say(LOG_ERROR, "%s", err.text);

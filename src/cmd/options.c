@@ -262,11 +262,11 @@ int options_cpu(const char *text, uint32_t *ret_client, uint32_t *ret_server, st
     if (!comma || (size_t)(comma - text) >= sizeof first)
         return err_say(err, "'%.20s' is neither same, spread nor two CPUs N,M", text);
     snprintf(first, sizeof first, "%.*s", (int)(comma - text), text);
-    if (text_count(first, 0, UINT16_MAX - 1, &a, NULL) < 0 ||
-        text_count(comma + 1, 0, UINT16_MAX - 1, &b, NULL) < 0)
+    if (text_count(first, 0, FLOW_PIN_EXACT - 2, &a, NULL) < 0 ||
+        text_count(comma + 1, 0, FLOW_PIN_EXACT - 2, &b, NULL) < 0)
         return err_say(err, "'%.20s' is neither same, spread nor two CPUs N,M", text);
-    *ret_client = (uint32_t)a + 1;
-    *ret_server = (uint32_t)b + 1;
+    *ret_client = ((uint32_t)a + 1) | FLOW_PIN_EXACT;
+    *ret_server = ((uint32_t)b + 1) | FLOW_PIN_EXACT;
     return 0;
 }
 

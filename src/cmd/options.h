@@ -108,7 +108,7 @@ int options_seed(const char *text, struct repeat_options *ret_repeat, struct err
         {"until",                                                                                  \
          0,                                                                                        \
          "SHARE",                                                                                  \
-         "of --repeat: stop when that interval is so narrow, 2%; none of fewer than 6",                                  \
+         "of --repeat: stop when that interval is so narrow, 2%; none of fewer than 6",            \
          OPTION_SHARE,                                                                             \
          (r) + offsetof(struct repeat_options, until_share),                                       \
          0,                                                                                        \

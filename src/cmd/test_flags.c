@@ -146,7 +146,8 @@ static int test_set_address(void *target, const char *value, struct err *err)
 
 const struct option_row test_flags_rows[] = {
     {"tcp", 0, NULL, "TCP stream (the default)", FLAG(tcp)},
-    {"udp", 'u', NULL, "UDP stream, at --bandwidth or at the highest rate that --loss allows (to an iperf server: as "
+    {"udp", 'u', NULL,
+     "UDP stream, at --bandwidth or at the highest rate that --loss allows (to an iperf server: as "
      "fast as it goes)",
      FLAG(udp)},
     {"icmp", 0, NULL, "ICMP echo", FLAG(icmp)},
@@ -154,7 +155,8 @@ const struct option_row test_flags_rows[] = {
     {"udp-rr", 0, NULL, "UDP request/response", FLAG(udp_rr)},
     {"crr", 0, NULL, "TCP connect, request, response, close", FLAG(crr)},
     {"stamp", 0, NULL, "two-way and one-way delay by STAMP packets (RFC 8762)", FLAG(stamp)},
-    {"multicast", 0, NULL, "UDP stream to a group at --bandwidth (10M): FROM sends, TO and all after it receive",
+    {"multicast", 0, NULL,
+     "UDP stream to a group at --bandwidth (10M): FROM sends, TO and all after it receive",
      FLAG(multicast)},
     {"group", 0, "ADDR", "of --multicast (231.1.1.1; with --ipv6 ff05::231:1)",
      CALL(test_set_group)},
@@ -179,7 +181,8 @@ const struct option_row test_flags_rows[] = {
     {"bidir", 0, NULL, "both ways at once", FLAG(bidir)},
     {"bandwidth", 'b', "RATE", "payload rate, 100M, of each direction", OPTION_RATE,
      AT(bandwidth_bps), 0, 0, 0, NULL, NULL},
-    {"loss", 0, "LIST", "loss targets of the UDP rate search, smallest first: 0,0.1%,3% (0.1%; 5% is like VMTP)",
+    {"loss", 0, "LIST",
+     "loss targets of the UDP rate search, smallest first: 0,0.1%,3% (0.1%; 5% is like VMTP)",
      CALL(test_set_loss)},
     {"tcpbuf", 0, "LIST", "bytes of a TCP write (131072)", CALL(test_set_tcpbuf)},
     {"udpbuf", 0, "LIST", "bytes of a UDP datagram's payload (1400)", CALL(test_set_udpbuf)},
@@ -400,6 +403,11 @@ static int test_asks(struct test_flags *f, struct err *err)
         return err_say(err, "--loss: the search needs our own agent at '%s'", f->pair.to_text);
     if (f->pair.to.kind == ENDPOINT_IPERF2 && (f->reverse || f->bidir))
         return err_say(err, "'%s': iperf 2 takes traffic towards itself only", f->pair.to_text);
+    if (f->pair.to.port && f->pair.to.kind != ENDPOINT_STAMP && f->warmup_ns != UINT64_MAX &&
+        f->warmup_ns % CLOCK_S)
+        return err_say(err, "--warmup: '%s' leaves out whole seconds only", f->pair.to_text);
+    if (f->multicast && f->loss_set)
+        return err_say(err, "--loss: there is no search of a multicast rate, --bandwidth sets it");
     if (f->pair.from.port)
         return err_say(err, "'%s' can only be where a test goes to", f->pair.from_text);
     if (f->pair.to.kind == ENDPOINT_STAMP)

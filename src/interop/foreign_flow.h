@@ -9,6 +9,11 @@
  *
  * A trial of a server's side has no end of its own: it ends by the engine's stop. Then receivers go on until nothing
  * has come for FOREIGN_QUIET_NS: what the sender had handed over before it said "end" is counted too.
+ *
+ * shape   a worker writes the foreign_flow of its own flows, in the end; read them when engine_run() is back
+ * units   ns; begin_ns and end_ns by CLOCK_MONOTONIC (arrivals of datagrams: as stamp.h has them)
+ * errors  as the engine's: a flow that failed, and why; ETIMEDOUT also for idle_ns and proof_ns
+ * owns    nothing: side, flows and proven are lent by who adopts, until engine_close()
  */
 enum foreign_form {
     FOREIGN_IPERF3,      /* u32 s, u32 us, u32 number */
@@ -22,6 +27,7 @@ enum {
     IPERF2_WIDE_NUMBERS = 0x08000000, /* flag of an iperf2 client's header: the high half counts */
     IPERF2_DATAGRAM_BYTES = 16,
     IPERF2_HEADER_BYTES = 40, /* datagram's and client's header */
+    FOREIGN_PROOF = 3,        /* datagrams; fewer are no test: nobody has to receive to send them */
 };
 
 /* What a worker leaves of its flow. */
@@ -44,6 +50,8 @@ struct foreign_side {
     bool
         until_finished; /* iperf2 server: over when all flows are finished, or closed by the peer */
     uint64_t idle_ns;   /* nothing moved for so long: over, with ETIMEDOUT; 0 never */
+    uint64_t proof_ns;  /* iperf2 server, UDP: over after so long, unless it is proven; 0 never */
+    _Atomic bool *proven;       /* lent, NULL none; set when FOREIGN_PROOF datagrams have come */
     struct foreign_flow *flows; /* lent; one a flow of the engine */
 };
 

@@ -4,6 +4,7 @@
 #include "interop/foreign_flow.h"
 #include "traffic/tcp_info.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -41,7 +42,7 @@ struct foreign_loop {
     char *buffer;                   /* owned */
     size_t n_buffer;
     int epoll_fd; /* owned */
-    uint32_t n_closed;
+    uint32_t n_streams, n_closed;
     bool begun; /* the window has */
     double bps; /* of each flow; 0 no limit */
     uint64_t start_ns, end_ns, stop_ns, now_ns, moved_ns;
@@ -54,7 +55,8 @@ static void foreign_loop_done(struct foreign_loop *l)
     close_p(&l->epoll_fd);
 }
 
-static int foreign_loop_init(struct foreign_loop *l, struct worker *worker)
+/* False: not enough memory or descriptors. */
+static bool foreign_loop_init(struct foreign_loop *l, struct worker *worker)
 {
     const struct flow_spec *spec = &worker->engine->spec;
     struct epoll_event stop = {.events = EPOLLIN, .data.u32 = FOREIGN_STOP};
@@ -77,14 +79,15 @@ static int foreign_loop_init(struct foreign_loop *l, struct worker *worker)
     /* Seen at once, so that an idle side's time ends when it was ended. */
     if (l->epoll_fd < 0 ||
         epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, worker->engine->stop_fd, &stop) < 0)
-        return -errno;
-    l->streams = calloc(worker->n_flows, sizeof *l->streams);
+        return false;
+    l->n_streams = worker->n_flows;
+    l->streams = calloc(l->n_streams, sizeof *l->streams);
     l->buffer = malloc(l->n_buffer);
     if (!l->streams || !l->buffer)
-        return -ENOMEM;
+        return false;
     for (size_t i = 0; i < l->n_buffer; i++)
         l->buffer[i] = (char)((i * 2654435761u) >> 13);
-    for (uint32_t i = 0; i < worker->n_flows; i++) {
+    for (uint32_t i = 0; i < l->n_streams; i++) {
         struct epoll_event e = {.events = worker->sends ? EPOLLOUT | EPOLLET : EPOLLIN,
                                 .data.u32 = i};
         struct foreign_stream *s = &l->streams[i];
@@ -94,9 +97,9 @@ static int foreign_loop_init(struct foreign_loop *l, struct worker *worker)
         *s->left = (struct foreign_flow){0};
         s->due_ns = s->paced_from_ns = worker->trial->start_ns;
         if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, s->flow->fd, &e) < 0)
-            return -errno;
+            return false;
     }
-    return 0;
+    return true;
 }
 
 static void foreign_close(struct foreign_loop *l, struct foreign_stream *s)
@@ -120,7 +123,7 @@ static void foreign_begin(struct foreign_loop *l)
 {
     l->begun = true;
     worker_window_begin(l->worker);
-    for (uint32_t i = 0; l->worker->sends && i < l->worker->n_flows; i++) {
+    for (uint32_t i = 0; l->worker->sends && i < l->n_streams; i++) {
         struct foreign_stream *s = &l->streams[i];
         struct tcp_sample sample;
 
@@ -138,7 +141,7 @@ static bool foreign_goes_on(struct foreign_loop *l)
         l->stop_ns = l->now_ns;
     if (l->stop_ns || l->now_ns >= l->end_ns)
         return false;
-    if (l->side->until_finished && l->n_closed == l->worker->n_flows)
+    if (l->side->until_finished && l->n_closed == l->n_streams)
         return false;
     if (l->side->idle_ns && l->now_ns > l->moved_ns + l->side->idle_ns) {
         worker_fail(l->worker, l->worker->flows[0], ETIMEDOUT,
@@ -153,6 +156,7 @@ static void foreign_read(struct foreign_loop *l, struct foreign_stream *s)
 {
     int flags = MSG_DONTWAIT | (l->side->skip_copy ? MSG_TRUNC : 0);
 
+    assert(s->flow); /* an event of a stream: foreign_loop_init() has set it */
     for (int i = 0; i < FOREIGN_READS; i++) {
         ssize_t n = recv(s->flow->fd, l->buffer, l->n_buffer, flags);
         int code = n < 0 ? errno : 0;
@@ -190,7 +194,7 @@ static void foreign_answer_loop(struct foreign_loop *l)
     /* What was on its way when the client said that it had ended. */
     epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, l->worker->engine->stop_fd, NULL);
     quiet = l->now_ns;
-    while (l->stop_ns && l->n_closed < l->worker->n_flows &&
+    while (l->stop_ns && l->n_closed < l->n_streams &&
            l->now_ns < l->stop_ns + FOREIGN_QUIET_MOST_NS && l->now_ns < quiet + FOREIGN_QUIET_NS) {
         foreign_read_ready(l, FOREIGN_WAIT_MS);
         quiet = l->moved_ns > quiet ? l->moved_ns : quiet;
@@ -247,7 +251,7 @@ static void foreign_ask_loop(struct foreign_loop *l)
         uint64_t next = l->now_ns + FOREIGN_WAIT_MS * (uint64_t)CLOCK_MS;
         bool wrote = false;
 
-        for (uint32_t i = 0; i < l->worker->n_flows; i++) {
+        for (uint32_t i = 0; i < l->n_streams; i++) {
             struct foreign_stream *s = &l->streams[i];
 
             if (!s->closed && !s->full && s->due_ns <= l->now_ns) {
@@ -266,7 +270,7 @@ static void foreign_report(struct foreign_loop *l)
 {
     uint64_t end = l->stop_ns ? l->stop_ns : l->now_ns;
 
-    for (uint32_t i = 0; i < l->worker->n_flows; i++) {
+    for (uint32_t i = 0; i < l->n_streams; i++) {
         struct foreign_stream *s = &l->streams[i];
         struct tcp_sample sample;
 
@@ -289,7 +293,7 @@ static void foreign_tcp_run(struct worker *worker, void (*body)(struct foreign_l
 {
     struct foreign_loop l;
 
-    if (foreign_loop_init(&l, worker) < 0) {
+    if (!foreign_loop_init(&l, worker)) {
         worker_fail(worker, worker->flows[0], ENOMEM, "preparing to move data");
     } else {
         l.now_ns = clock_mono_ns();

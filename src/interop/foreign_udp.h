@@ -3,6 +3,12 @@
 
 #include "interop/foreign_flow.h"
 
-/* The two halves of foreign_udp: bodies of its workers, see struct endpoint_ops. */
+/*
+ * The two halves of foreign_udp: bodies of its workers, see struct endpoint_ops.
+ *
+ * shape   engine->arg is a struct foreign_side; each worker has several flows
+ * errors  by worker_fail()
+ * owns    their buffers, until they return
+ */
 void foreign_udp_ask(struct worker *worker);
 void foreign_udp_answer(struct worker *worker);

@@ -27,9 +27,11 @@ struct foreign_receiver {
     struct foreign_flow *left;
     struct stamp stamp;
     struct arrival arrival;
-    bool begun;       /* something of the window came: */
-    uint64_t first;   /* its first number */
-    uint64_t last_ns; /* when something was read last; 0 never */
+    union socket_address peer; /* iperf2: whose datagrams are taken; no family: everybody's */
+    uint32_t n_taken;          /* up to FOREIGN_PROOF */
+    bool begun;                /* something of the window came: */
+    uint64_t first;            /* its first number */
+    uint64_t last_ns;          /* when something was read last; 0 never */
     int64_t drops;
     struct sequence sequence;
 };
@@ -46,6 +48,7 @@ struct foreign_receive {
     uint8_t head[FOREIGN_RECEIVE_BATCH][FOREIGN_HEAD_BYTES];
     struct iovec iov[FOREIGN_RECEIVE_BATCH];
     struct mmsghdr messages[FOREIGN_RECEIVE_BATCH];
+    union socket_address from[FOREIGN_RECEIVE_BATCH]; /* iperf2 */
     _Alignas(struct cmsghdr) uint8_t control[FOREIGN_RECEIVE_BATCH][STAMP_CONTROL_BYTES];
 };
 
@@ -69,6 +72,8 @@ static int foreign_receive_init(struct foreign_receive *u, struct worker *worker
             .msg_control = u->control[i],
             .msg_controllen = STAMP_CONTROL_BYTES,
         };
+        if (u->side->form == FOREIGN_IPERF2)
+            u->messages[i].msg_hdr.msg_name = &u->from[i];
     }
     u->polls[worker->n_flows] = (struct pollfd){.fd = worker->engine->stop_fd, .events = POLLIN};
     for (uint32_t i = 0; i < worker->n_flows; i++) {
@@ -79,6 +84,8 @@ static int foreign_receive_init(struct foreign_receive *u, struct worker *worker
         *r->left = (struct foreign_flow){0};
         arrival_init(&r->arrival, worker->trial->duration_ns);
         r->drops = socket_drops(r->flow->fd);
+        if (u->side->form == FOREIGN_IPERF2)
+            getpeername(r->flow->fd, &r->peer.any, &(socklen_t){sizeof r->peer});
         u->polls[i] = (struct pollfd){.fd = r->flow->fd, .events = POLLIN};
     }
     return 0;
@@ -90,15 +97,30 @@ static void foreign_receive_done(struct foreign_receive *u)
     free(u->polls);
 }
 
+/* An iperf2 socket was the listener before it was connected: others' datagrams may wait in it. */
+static bool foreign_is_peer(const struct foreign_receiver *r, const union socket_address *from)
+{
+    if (r->peer.any.sa_family == AF_INET)
+        return from->v4.sin_port == r->peer.v4.sin_port &&
+               from->v4.sin_addr.s_addr == r->peer.v4.sin_addr.s_addr;
+    return r->peer.any.sa_family != AF_INET6 ||
+           (from->v6.sin6_port == r->peer.v6.sin6_port &&
+            memcmp(&from->v6.sin6_addr, &r->peer.v6.sin6_addr, sizeof from->v6.sin6_addr) == 0);
+}
+
 static void foreign_receive_take(struct foreign_receive *u, struct foreign_receiver *r, uint32_t i)
 {
     uint32_t bytes = u->messages[i].msg_len;
     struct foreign_datagram d;
     uint64_t arrived;
 
+    if (!foreign_is_peer(r, &u->from[i]))
+        return;
     r->last_ns = r->stamp.now_ns;
     if (bytes < u->head_bytes) /* a repeated request for the stream */
         return;
+    if (r->n_taken < FOREIGN_PROOF && ++r->n_taken == FOREIGN_PROOF && u->side->proven)
+        atomic_store_explicit(u->side->proven, true, memory_order_relaxed);
     foreign_datagram_read(u->side->form, u->head[i], bytes, &d);
     if (d.number < 0) {
         if (u->side->form != FOREIGN_IPERF2 || r->left->finished || d.number == INT64_MIN)
@@ -130,8 +152,12 @@ static bool foreign_receive_drain(struct foreign_receive *u, struct foreign_rece
 {
     for (int call = 0; call < FOREIGN_RECEIVE_CALLS; call++) {
         uint64_t before = clock_mono_ns();
-        int n = recvmmsg(r->flow->fd, u->messages, FOREIGN_RECEIVE_BATCH, MSG_DONTWAIT | MSG_TRUNC,
-                         NULL);
+        int n;
+
+        for (uint32_t i = 0; i < FOREIGN_RECEIVE_BATCH && u->side->form == FOREIGN_IPERF2; i++)
+            u->messages[i].msg_hdr.msg_namelen = sizeof u->from[i];
+        n = recvmmsg(r->flow->fd, u->messages, FOREIGN_RECEIVE_BATCH, MSG_DONTWAIT | MSG_TRUNC,
+                     NULL);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -200,10 +226,21 @@ static bool foreign_receive_over(const struct foreign_receive *u, uint64_t now, 
                           now - end >= FOREIGN_QUIET_MOST_NS);
 }
 
+/* Too few datagrams, and for too long. */
+static bool foreign_unproven(const struct foreign_receive *u, uint64_t age_ns)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; u->side->proof_ns && age_ns > u->side->proof_ns && i < u->worker->n_flows;
+         i++)
+        n += u->receivers[i].n_taken < FOREIGN_PROOF;
+    return n > 0;
+}
+
 /* 0, or -ETIMEDOUT: nothing came for too long. */
 static int foreign_receive_loop(struct foreign_receive *u)
 {
-    uint64_t last = 0, now;
+    uint64_t last = 0, begin = clock_mono_ns(), now;
     bool busy;
 
     for (;;) {
@@ -219,6 +256,8 @@ static int foreign_receive_loop(struct foreign_receive *u)
         if (u->side->idle_ns &&
             now > u->side->idle_ns +
                       (last > u->worker->trial->start_ns ? last : u->worker->trial->start_ns))
+            return -ETIMEDOUT;
+        if (foreign_unproven(u, now - begin))
             return -ETIMEDOUT;
         if (!busy)
             foreign_receive_wait(u, now, last);

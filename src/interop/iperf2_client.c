@@ -19,6 +19,7 @@ enum {
     IPERF2_ENDS = 10,               /* copies of a flow's last datagram */
     IPERF2_END_NS = 250 * CLOCK_MS, /* from one to the next */
     IPERF2_CLOSE_S = 10,            /* TCP: what is in the buffers may take so long */
+    IPERF2_READS = 16,              /* datagrams of one flow, before the others and the time */
 };
 
 struct iperf2_client {
@@ -103,9 +104,12 @@ static uint32_t iperf2_take_reports(struct iperf2_client *c)
         uint8_t bytes[IPERF2_REPORT_BYTES];
         ssize_t n;
 
-        while (!c->flows[i].finished &&
-               (n = recv(c->engine->flows[i].fd, bytes, sizeof bytes, MSG_DONTWAIT)) >= 0)
+        for (int k = 0; k < IPERF2_READS && !c->flows[i].finished; k++) {
+            n = recv(c->engine->flows[i].fd, bytes, sizeof bytes, MSG_DONTWAIT);
+            if (n < 0)
+                break;
             c->flows[i].finished = iperf2_report_read(bytes, (size_t)n, &c->reports[i]);
+        }
         n_waiting += !c->flows[i].finished;
     }
     return n_waiting;
@@ -197,12 +201,14 @@ static int iperf2_finish_tcp(struct iperf2_client *c, struct flow_result *ret_pa
         const struct talk talk = {c->engine->flows[i].fd, c->stop_fd};
         struct tcp_info info = {0};
         uint64_t arrived;
-        char byte;
+        char bytes_in[1024];
+        ssize_t n;
 
         do {
-            r = talk_receive(&talk, &byte, 1, deadline, "the end of a stream", &words);
-        } while (r == 0);
-        r = r == -ECONNRESET ? 0 : r;
+            n = talk_take(&talk, bytes_in, sizeof bytes_in, deadline);
+        } while (n > 0);
+        if (n < 0 && n != -ECONNRESET)
+            r = err_set(&words, (int)n, "waiting for the end of a stream");
         end = clock_mono_ns();
         getsockopt(talk.fd, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){sizeof info});
         arrived = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
@@ -250,6 +256,32 @@ static int iperf2_move(struct iperf2_client *c, engine_interval_fn *on_interval,
     return r;
 }
 
+static bool iperf2_init(struct iperf2_client *c)
+{
+    uint32_t n = c->spec->n_flows;
+
+    c->fds = malloc(n * sizeof *c->fds);
+    if (!c->fds)
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        c->fds[i] = -1;
+    if (c->spec->kind != FLOW_UDP_STREAM)
+        return true;
+    c->side.flows = c->flows = calloc(n, sizeof *c->flows);
+    c->reports = calloc(n, sizeof *c->reports);
+    return c->flows && c->reports;
+}
+
+static void iperf2_done(struct iperf2_client *c)
+{
+    engine_close(c->engine);
+    for (uint32_t i = 0; c->fds && i < c->spec->n_flows; i++)
+        close_p(&c->fds[i]);
+    free(c->fds);
+    free(c->flows);
+    free(c->reports);
+}
+
 int iperf2_client_run(const struct flow_spec *spec, const struct flow_trial *trial, int stop_fd,
                       engine_interval_fn *on_interval, void *arg,
                       struct flow_result ret_result[FLOW_PART_COUNT], bool ret_has[FLOW_PART_COUNT],
@@ -257,30 +289,18 @@ int iperf2_client_run(const struct flow_spec *spec, const struct flow_trial *tri
 {
     struct iperf2_client c = {
         .spec = spec, .trial = *trial, .stop_fd = stop_fd, .side = {.form = FOREIGN_IPERF2}};
-    bool udp = spec->kind == FLOW_UDP_STREAM;
-    int r = 0;
+    int r;
 
     c.trial.tail_ns = 0;
-    c.fds = malloc(spec->n_flows * sizeof *c.fds);
-    if (udp) {
-        c.side.flows = c.flows = calloc(spec->n_flows, sizeof *c.flows);
-        c.reports = calloc(spec->n_flows, sizeof *c.reports);
+    if (!iperf2_init(&c)) {
+        iperf2_done(&c);
+        return err_set(err, ENOMEM, "preparing the test");
     }
-    if (!c.fds || (udp && (!c.flows || !c.reports)))
-        r = err_set(err, ENOMEM, "preparing the test");
-    for (uint32_t i = 0; c.fds && i < spec->n_flows; i++)
-        c.fds[i] = -1;
-    if (r == 0)
-        r = iperf2_open(&c, err);
-    if (r == 0 && !udp)
+    r = iperf2_open(&c, err);
+    if (r == 0 && spec->kind != FLOW_UDP_STREAM)
         r = iperf2_header(&c, err);
     if (r == 0)
         r = iperf2_move(&c, on_interval, arg, ret_result, ret_has, err);
-    engine_close(c.engine);
-    for (uint32_t i = 0; c.fds && i < spec->n_flows; i++)
-        close_p(&c.fds[i]);
-    free(c.fds);
-    free(c.flows);
-    free(c.reports);
+    iperf2_done(&c);
     return r;
 }

@@ -299,7 +299,8 @@ static bool iperf3_stream_read(struct json_read *j, struct iperf3_stream *ret_st
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
             if (json_is(j, rows[i].key))
-                field = (double *)((char *)&s + rows[i].offset);
+                /* cppcheck-suppress invalidPointerCast; the offset is that of a double, see rows */
+                field = (double *)(void *)((char *)&s + rows[i].offset);
         if (field)
             json_number(j, field);
         else

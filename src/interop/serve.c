@@ -2,10 +2,7 @@
 #include "interop/serve.h"
 #include "base/auto.h"
 #include "base/clock.h"
-#include "interop/foreign_datagram.h"
-#include "interop/iperf2_report.h"
 #include "interop/serve_test.h"
-#include "traffic/stamp.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -23,10 +20,9 @@ enum {
     SERVE_KEEP_IDLE_S = 10, /* a client that vanished is found out in 10 + 4 × 5 s */
     SERVE_KEEP_STEP_S = 5,
     SERVE_KEEP_STEPS = 4,
-    SERVE_UDP_BUFFER = 8 << 20, /* of one stream; of many streams together four times as much */
-    SERVE_UDP_BUFFER_MIN = 1 << 20,
-    SERVE_ROUNDS = 64, /* connections or datagrams taken from one socket in a row */
     SERVE_FULL_MS = 50,
+    SERVE_WAIT_MS = 500,  /* a look at the deadlines of connections */
+    SERVE_RETRY_MS = 100, /* a port that could not be bound again */
 };
 
 /* A connection that has not said which test it is of. */
@@ -44,9 +40,12 @@ void serve_tell(struct serve_test *test)
 
     pthread_mutex_lock(&serve->lock);
     /* A stranger who only knocks does not end a server for one test. */
-    serve->n_reports += test->phase == SERVE_RUNNING;
-    serve->on_report(serve->arg, &test->report);
+    serve->n_reports += test->phase == SERVE_RUNNING && test->report.n_flows;
     pthread_mutex_unlock(&serve->lock);
+    /* Not under the lock that serves: a reader who is slow to take the report keeps nobody else waiting. */
+    pthread_mutex_lock(&serve->report_lock);
+    serve->on_report(serve->arg, &test->report);
+    pthread_mutex_unlock(&serve->report_lock);
 }
 
 static void serve_test_free(struct serve_test *test)
@@ -78,14 +77,41 @@ static void *serve_thread(void *arg)
     return NULL;
 }
 
-/* Begin a test with a connection or socket, which is the test's from now on. False: no room, or no memory. */
-static bool serve_begin(struct serve *serve, int fd, const union socket_address *peer,
-                        const char *cookie, bool udp)
+/* The lists of tests, and what goes with them; under lock. */
+static void serve_list_add(struct serve *serve, struct serve_test *test)
 {
-    struct serve_test *test = calloc(1, sizeof *test);
+    test->next = serve->tests;
+    serve->tests = test;
+    serve->n_tests++;
+}
+
+static void serve_list_drop(struct serve *serve, struct serve_test **at)
+{
+    serve->udp_bytes -= (*at)->udp_bytes;
+    serve->n_tests--;
+    *at = (*at)->next;
+}
+
+static int serve_start_thread(struct serve_test *test)
+{
     pthread_attr_t attr;
     sigset_t all, was;
     int r;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, SERVE_STACK_BYTES);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &was);
+    r = pthread_create(&test->thread, &attr, serve_thread, test);
+    pthread_sigmask(SIG_SETMASK, &was, NULL);
+    pthread_attr_destroy(&attr);
+    return -r;
+}
+
+bool serve_begin(struct serve *serve, int fd, const union socket_address *peer, const char *cookie,
+                 bool udp)
+{
+    struct serve_test *test = calloc(1, sizeof *test);
 
     if (!test)
         return false;
@@ -94,29 +120,26 @@ static bool serve_begin(struct serve *serve, int fd, const union socket_address 
     test->udp = udp;
     test->fd = -1;
     test->came_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (test->came_fd < 0) {
+        serve_test_free(test);
+        return false;
+    }
     test->report.tool = cookie ? "iperf3" : "iperf2";
     serve_name_client(&test->report, peer);
     if (cookie)
         memcpy(test->cookie, cookie, IPERF3_COOKIE);
     getsockname(fd, &test->local.any, &(socklen_t){sizeof test->local});
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, SERVE_STACK_BYTES);
-    sigfillset(&all);
     pthread_mutex_lock(&serve->lock);
     test->fd = fd;
-    test->next = serve->tests;
-    serve->tests = test;
-    serve->n_tests++;
+    if (udp)
+        socket_receive_buffer(fd, serve_udp_share(test, 1));
+    serve_list_add(serve, test);
     pthread_mutex_unlock(&serve->lock);
-    pthread_sigmask(SIG_SETMASK, &all, &was);
-    r = test->came_fd < 0 ? EMFILE : pthread_create(&test->thread, &attr, serve_thread, test);
-    pthread_sigmask(SIG_SETMASK, &was, NULL);
-    pthread_attr_destroy(&attr);
-    if (r == 0)
+    if (serve_start_thread(test) == 0)
         return true;
+    /* It is the first: this thread alone adds and removes. */
     pthread_mutex_lock(&serve->lock);
-    serve->tests = test->next;
-    serve->n_tests--;
+    serve_list_drop(serve, &serve->tests);
     pthread_mutex_unlock(&serve->lock);
     test->fd = -1;
     serve_test_free(test);
@@ -127,7 +150,7 @@ static bool serve_begin(struct serve *serve, int fd, const union socket_address 
 static void serve_reap(struct serve *serve, bool all)
 {
     struct serve_test *over = NULL, **at = &serve->tests;
-    eventfd_t n;
+    eventfd_t n = 0;
 
     eventfd_read(serve->over_fd, &n);
     pthread_mutex_lock(&serve->lock);
@@ -135,10 +158,9 @@ static void serve_reap(struct serve *serve, bool all)
         struct serve_test *test = *at;
 
         if (test->over || all) {
-            *at = test->next;
+            serve_list_drop(serve, at);
             test->next = over;
             over = test;
-            serve->n_tests--;
         } else {
             at = &test->next;
         }
@@ -182,13 +204,17 @@ static void serve_keep_alive(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-static bool serve_has_room(struct serve *serve)
+bool serve_has_room(struct serve *serve, bool unproven)
 {
+    uint32_t n = 0, most = serve->options.max_clients / SERVE_UNPROVEN_PART;
     bool room;
 
     pthread_mutex_lock(&serve->lock);
+    for (struct serve_test *test = serve->tests; test; test = test->next)
+        n += !test->over && test->udp && !test->cookie[0] && !atomic_load(&test->proven);
     room = serve->n_tests < serve->options.max_clients &&
-           !(serve->options.one && (serve->n_tests || serve->n_reports));
+           !(serve->options.one && (serve->n_tests || serve->n_reports)) &&
+           (!unproven || n < (most ? most : 1));
     pthread_mutex_unlock(&serve->lock);
     return room;
 }
@@ -223,7 +249,7 @@ static void serve_sort(struct serve *serve, uint32_t i)
 
     p->cookie[IPERF3_COOKIE - 1] = 0;
     r = p->cookie[0] ? serve_give_stream(serve, p) : -EBADMSG;
-    if (r == -ENOENT && serve_has_room(serve)) {
+    if (r == -ENOENT && serve_has_room(serve, false)) {
         serve_keep_alive(p->fd);
         r = serve_begin(serve, p->fd, &p->peer, p->cookie, false) ? 0 : -ENOMEM;
     }
@@ -270,7 +296,7 @@ static void serve_accept(struct serve *serve, int listen_fd)
             close(fd);
         } else if (listen_fd == serve->iperf2_fd) {
             serve_keep_alive(fd);
-            if (!serve_has_room(serve) || !serve_begin(serve, fd, &peer, NULL, false))
+            if (!serve_has_room(serve, false) || !serve_begin(serve, fd, &peer, NULL, false))
                 close(fd);
         } else {
             if (serve->n_pending == SERVE_PENDING)
@@ -283,135 +309,6 @@ static void serve_accept(struct serve *serve, int listen_fd)
             };
         }
     }
-}
-
-/* A UDP socket of its own for one peer, beside the listener's. */
-static int serve_udp_connected(const struct serve *serve, const union socket_address *local,
-                               const union socket_address *peer, uint32_t n_streams)
-{
-    const char *device = serve_device(&serve->options);
-    socklen_t len = local->any.sa_family == AF_INET6 ? sizeof local->v6 : sizeof local->v4;
-    AUTO(close_p)
-    int fd = socket(local->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int on = 1, off = 0, bytes = 4 * SERVE_UDP_BUFFER / (int)(n_streams ? n_streams : 1);
-
-    if (fd < 0)
-        return -errno;
-    bytes = bytes < SERVE_UDP_BUFFER_MIN ? SERVE_UDP_BUFFER_MIN : bytes;
-    bytes = bytes > SERVE_UDP_BUFFER ? SERVE_UDP_BUFFER : bytes;
-    if (local->any.sa_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    socket_receive_buffer(fd, bytes);
-    socket_send_buffer(fd, bytes);
-    if (device[0])
-        setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device));
-    if (stamp_enable(fd) < 0 || bind(fd, &local->any, len) < 0 ||
-        connect(fd, &peer->any,
-                peer->any.sa_family == AF_INET6 ? sizeof peer->v6 : sizeof peer->v4) < 0)
-        return -errno;
-    return TAKE_FD(fd);
-}
-
-/* The test that waits for a UDP stream from that host; under lock. (Only one of a host waits at a time.) */
-static struct serve_test *serve_waits_for(struct serve *serve, const union socket_address *peer)
-{
-    for (struct serve_test *test = serve->tests; test; test = test->next)
-        if (!test->over && test->udp && test->cookie[0] && test->phase == SERVE_STREAMS &&
-            test->n_streams < test->n_wanted && serve_same_host(&test->peer, peer))
-            return test;
-    return NULL;
-}
-
-static void serve_udp_request(struct serve *serve, const union socket_address *peer);
-
-/* Between bind and connect the new socket may have got another's first datagram: it is not to be lost. */
-static void serve_udp_strays(struct serve *serve, int fd, const union socket_address *own)
-{
-    for (int round = 0; round < SERVE_ROUNDS; round++) {
-        union socket_address peer = {0};
-        socklen_t len = sizeof peer;
-        char bytes[8];
-
-        if (recvfrom(fd, bytes, sizeof bytes, MSG_DONTWAIT, &peer.any, &len) < 0)
-            return;
-        if (memcmp(&peer, own, sizeof peer) != 0)
-            serve_udp_request(serve, &peer);
-    }
-}
-
-/* An iperf3 client asks for a UDP stream: a socket for it alone, then the answer. */
-static void serve_udp_request(struct serve *serve, const union socket_address *peer)
-{
-    struct serve_test *test;
-    int fd = -1;
-
-    pthread_mutex_lock(&serve->lock);
-    test = serve_waits_for(serve, peer);
-    if (test)
-        fd = serve_udp_connected(serve, &test->local, peer, test->n_wanted);
-    if (fd >= 0) {
-        test->stream_fds[test->n_streams] = fd;
-        test->orders[test->n_streams++] = serve->n_accepted++;
-    }
-    pthread_mutex_unlock(&serve->lock);
-    if (fd < 0)
-        return;
-    serve_udp_strays(serve, fd, peer);
-    /* A repeated request is answered by the stream's own thread: never; iperf3 does not repeat it. */
-    send(fd, "6789", 4, MSG_DONTWAIT);
-    pthread_mutex_lock(&serve->lock);
-    for (struct serve_test *t = serve->tests; t; t = t->next)
-        if (t == test)
-            eventfd_write(t->came_fd, 1);
-    pthread_mutex_unlock(&serve->lock);
-}
-
-static void serve_udp(struct serve *serve)
-{
-    for (int round = 0; round < SERVE_ROUNDS; round++) {
-        union socket_address peer = {0};
-        socklen_t len = sizeof peer;
-        char bytes[8];
-
-        if (recvfrom(serve->iperf3_udp_fd, bytes, sizeof bytes, MSG_DONTWAIT, &peer.any, &len) < 0)
-            return;
-        if (serve_allowed(&serve->options, &peer))
-            serve_udp_request(serve, &peer);
-    }
-}
-
-/*
- * The first datagram of an iperf2 client: it and those behind it wait in the listener's socket, which therefore becomes
- * the client's, and the next listener is a new one.
- */
-static void serve_iperf2_udp(struct serve *serve)
-{
-    union socket_address peer = {0};
-    socklen_t len = sizeof peer;
-    uint8_t head[FOREIGN_HEAD_BYTES];
-    struct foreign_datagram d = {.number = -1};
-    ssize_t n =
-        recvfrom(serve->iperf2_udp_fd, head, sizeof head, MSG_DONTWAIT | MSG_PEEK, &peer.any, &len);
-    int fd = -1;
-
-    if (n < 0)
-        return;
-    if (n >= IPERF2_DATAGRAM_BYTES)
-        foreign_datagram_read(FOREIGN_IPERF2, head, (uint32_t)n, &d);
-    /* The end of a stream that is over, or nobody's. */
-    if (d.number < 0 || !serve_allowed(&serve->options, &peer) || !serve_has_room(serve) ||
-        serve_bind(&serve->options, SOCK_DGRAM, serve->options.iperf2_port, &fd, NULL) < 0) {
-        if (recv(serve->iperf2_udp_fd, head, sizeof head, MSG_DONTWAIT) < 0)
-            return;
-        return;
-    }
-    socket_receive_buffer(fd, SERVE_UDP_BUFFER);
-    stamp_enable(fd);
-    if (connect(serve->iperf2_udp_fd, &peer.any, len) < 0 ||
-        !serve_begin(serve, serve->iperf2_udp_fd, &peer, NULL, true))
-        close(serve->iperf2_udp_fd);
-    serve->iperf2_udp_fd = fd;
 }
 
 enum {
@@ -443,7 +340,7 @@ static void serve_round(struct serve *serve, struct pollfd *polls, uint32_t n_pe
     if (polls[SERVE_TCP2].revents)
         serve_accept(serve, serve->iperf2_fd);
     if (polls[SERVE_UDP3].revents)
-        serve_udp(serve);
+        serve_iperf3_udp(serve);
     if (polls[SERVE_UDP2].revents)
         serve_iperf2_udp(serve);
     if (polls[SERVE_STAMP].revents)
@@ -455,8 +352,8 @@ int serve_run(struct serve *serve, int stop_fd, struct err *err)
     struct pollfd polls[SERVE_FDS + SERVE_PENDING];
 
     for (;;) {
+        bool lacks = serve->options.iperf2_port && serve_iperf2_listen(serve) < 0, done;
         uint32_t n = serve->n_pending;
-        bool done;
 
         polls[SERVE_STOP] = (struct pollfd){.fd = stop_fd, .events = POLLIN};
         polls[SERVE_OVER] = (struct pollfd){.fd = serve->over_fd, .events = POLLIN};
@@ -467,7 +364,11 @@ int serve_run(struct serve *serve, int stop_fd, struct err *err)
         polls[SERVE_STAMP] = (struct pollfd){.fd = serve->stamp_fd, .events = POLLIN};
         for (uint32_t i = 0; i < n; i++)
             polls[SERVE_FDS + i] = (struct pollfd){.fd = serve->pending[i].fd, .events = POLLIN};
-        if (poll(polls, SERVE_FDS + n, n ? 500 : -1) < 0 && errno != EINTR)
+        if (poll(polls, SERVE_FDS + n,
+                 lacks ? SERVE_RETRY_MS
+                 : n   ? SERVE_WAIT_MS
+                       : -1) < 0 &&
+            errno != EINTR)
             return err_set(err, errno, "waiting for clients");
         if (polls[SERVE_STOP].revents)
             return 0;
@@ -493,10 +394,8 @@ static int serve_open_ports(struct serve *serve, struct err *err)
         r = serve_bind(o, SOCK_STREAM, o->iperf2_port, &serve->iperf2_fd, err);
     if (r == 0 && o->iperf2_port)
         r = serve_bind(o, SOCK_DGRAM, o->iperf2_port, &serve->iperf2_udp_fd, err);
-    if (r == 0 && o->iperf2_port) {
-        socket_receive_buffer(serve->iperf2_udp_fd, SERVE_UDP_BUFFER);
-        stamp_enable(serve->iperf2_udp_fd);
-    }
+    if (r == 0)
+        serve_udp_share_ports(serve);
     if (r == 0 && o->stamp_port)
         r = serve_bind(o, SOCK_DGRAM, o->stamp_port, &serve->stamp_fd, err);
     if (r == 0 && o->stamp_port)
@@ -517,8 +416,9 @@ int serve_open(const struct serve_options *options, serve_report_fn *on_report, 
     serve->on_report = on_report;
     serve->arg = arg;
     serve->iperf3_fd = serve->iperf3_udp_fd = serve->iperf2_fd = serve->iperf2_udp_fd = -1;
-    serve->stamp_fd = -1;
+    serve->stamp_fd = serve->iperf2_next_fd = -1;
     pthread_mutex_init(&serve->lock, NULL);
+    pthread_mutex_init(&serve->report_lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&serve->changed, &monotonic);
@@ -554,11 +454,13 @@ void serve_close(struct serve *serve)
     close_p(&serve->iperf3_udp_fd);
     close_p(&serve->iperf2_fd);
     close_p(&serve->iperf2_udp_fd);
+    close_p(&serve->iperf2_next_fd);
     stamp_reflector_done(&serve->stamp);
     close_p(&serve->stamp_fd);
     close_p(&serve->stop_fd);
     close_p(&serve->over_fd);
     pthread_cond_destroy(&serve->changed);
     pthread_mutex_destroy(&serve->lock);
+    pthread_mutex_destroy(&serve->report_lock);
     free(serve);
 }

@@ -13,6 +13,12 @@
  * Serve other tools' clients: iperf3, iperf2, and STAMP senders. One thread takes connections and first datagrams; each
  * test has a thread of its own (and the engine's workers), so that none waits for another.
  *
+ * shape   serve_open(), serve_run() in the caller's thread until the stop, serve_close()
+ * errors  a port that is taken is told, also when it is taken by another such server. What goes wrong in a test is in its
+ *         report
+ * units   times in ns, lengths of windows in s, sizes in bytes
+ * owns    its sockets, tests and threads; on_report's arg stays the caller's and has to live until serve_close() is back
+ *
  * None of these protocols proves who the client is: whoever reaches the port may send, and be sent to.
  */
 enum { SERVE_MAX_NETS = 16, SERVE_MAX_CLIENTS = 1024 };
@@ -26,7 +32,7 @@ struct serve_options {
     uint16_t iperf3_port, iperf2_port, stamp_port; /* 0: not served */
     char bind[FLOW_ADDRESS_SIZE];                  /* own address, or an interface's name; "" all */
     bool one;                                      /* end after the first test */
-    uint64_t idle_ns; /* a test in which nothing moves for so long ends */
+    uint64_t idle_ns; /* a test in which nothing moves for so long ends; 0 never */
     uint32_t max_clients;
     uint32_t n_nets; /* 0: everybody */
     struct serve_net nets[SERVE_MAX_NETS];
@@ -53,7 +59,10 @@ struct serve_report {
     char what[256]; /* words for it */
 };
 
-/* Called when a test is over, by one thread at a time. */
+/*
+ * Called when a test is over, by one thread at a time, and not under the lock that serves: others are served meanwhile.
+ * Yet the test keeps its place until it is back, so it must not wait for ever. report is lent for the call.
+ */
 typedef void serve_report_fn(void *arg, const struct serve_report *report);
 
 struct serve;

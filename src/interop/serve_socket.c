@@ -112,7 +112,9 @@ static int serve_bind_address(const char *address, const char *device, int type,
         return err_set(err, errno, "opening a socket");
     if (local.any.sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off); /* "::" takes IPv4 too */
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    /* For streams this only jumps over TIME_WAIT; for datagrams it would share the port with whoever asks for it. */
+    if (type == SOCK_STREAM)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (device[0] &&
         setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0)
         return err_set(err, errno, "binding to interface %s", device);

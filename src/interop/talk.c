@@ -12,10 +12,10 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* Until fd has one of the events. 0, -ECANCELED, -ETIMEDOUT. */
+/* Until fd has one of the events. 0, -ECANCELED, -ETIMEDOUT: also when it has them but the time was over before. */
 static int talk_wait(const struct talk *talk, short events, uint64_t deadline_ns)
 {
-    for (;;) {
+    while (clock_mono_ns() < deadline_ns) {
         struct pollfd p[2] = {{.fd = talk->stop_fd, .events = POLLIN},
                               {.fd = talk->fd, .events = events}};
         int n = poll(p, 2, clock_ms_until(deadline_ns));
@@ -26,9 +26,8 @@ static int talk_wait(const struct talk *talk, short events, uint64_t deadline_ns
             return -ECANCELED;
         if (n > 0 && p[1].revents)
             return 0;
-        if (clock_mono_ns() >= deadline_ns)
-            return -ETIMEDOUT;
     }
+    return -ETIMEDOUT;
 }
 
 int talk_connect(const struct flow_spec *spec, int type, int stop_fd, uint64_t deadline_ns,
@@ -86,25 +85,36 @@ int talk_send(const struct talk *talk, const void *bytes, size_t n, uint64_t dea
     return 0;
 }
 
+ssize_t talk_take(const struct talk *talk, void *bytes, size_t size, uint64_t deadline_ns)
+{
+    for (;;) {
+        int r = talk_wait(talk, POLLIN, deadline_ns);
+        ssize_t n;
+
+        if (r < 0)
+            return r;
+        n = recv(talk->fd, bytes, size, MSG_DONTWAIT);
+        if (n >= 0)
+            return n;
+        if (errno != EAGAIN && errno != EINTR)
+            return -errno;
+    }
+}
+
 int talk_receive(const struct talk *talk, void *bytes, size_t n, uint64_t deadline_ns,
                  const char *what, struct err *err)
 {
     char *to = bytes;
 
     while (n > 0) {
-        ssize_t got = recv(talk->fd, to, n, MSG_DONTWAIT);
-        int r = 0;
+        ssize_t got = talk_take(talk, to, n, deadline_ns);
 
         if (got == 0)
             return err_set(err, ECONNRESET, "it closed the connection instead of sending %s", what);
-        if (got < 0 && errno == EAGAIN)
-            r = talk_wait(talk, POLLIN, deadline_ns);
-        else if (got < 0 && errno != EINTR)
-            r = -errno;
-        if (r < 0)
-            return err_set(err, r, "waiting for %s", what);
-        to += got > 0 ? got : 0;
-        n -= got > 0 ? (size_t)got : 0;
+        if (got < 0)
+            return err_set(err, (int)got, "waiting for %s", what);
+        to += got;
+        n -= (size_t)got;
     }
     return 0;
 }

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * A few bytes to and fro over a non-blocking socket, each with a deadline and a stop.
@@ -27,6 +28,8 @@ int talk_send(const struct talk *talk, const void *bytes, size_t n, uint64_t dea
               const char *what, struct err *err);
 int talk_receive(const struct talk *talk, void *bytes, size_t n, uint64_t deadline_ns,
                  const char *what, struct err *err);
+/* What comes next: a datagram, or some bytes; how many, 0 also for a stream's end. Deadline and stop go before data. */
+ssize_t talk_take(const struct talk *talk, void *bytes, size_t size, uint64_t deadline_ns);
 
 /* iperf3's JSON: 4 bytes of length, big-endian, and the text. */
 int talk_send_text(const struct talk *talk, const char *text, size_t n, uint64_t deadline_ns,

@@ -71,7 +71,9 @@ enum {
     FLOW_MAX_RR = 1 << 20,     /* largest TCP request or response */
     FLOW_MAX_INTERVALS = 36000,
     FLOW_MAX_WINDOW = 1 << 30,
-    FLOW_MAX_GSO = 128,    /* datagrams of one send call as one, UDP_MAX_SEGMENTS */
+    FLOW_PIN_EXACT =
+        0x8000,         /* in pin: all threads on the CPU of the number pin - 1, without this bit */
+    FLOW_MAX_GSO = 128, /* datagrams of one send call as one, UDP_MAX_SEGMENTS */
     FLOW_STAMP_BYTES = 44, /* smallest STAMP packet */
     FLOW_CC_SIZE = 16,
     FLOW_ADDRESS_SIZE = 64,
@@ -90,14 +92,14 @@ struct flow_spec {
     uint16_t port_last; /* server: last port to try */
     char address
         [FLOW_ADDRESS_SIZE]; /* client: literal to connect to; server: literal to bind, or "0.0.0.0", "::"; multicast: both the group */
-    char cc[FLOW_CC_SIZE]; /* TCP congestion control to set; "" leaves the machine's default */
+    char cc[FLOW_CC_SIZE];   /* TCP congestion control to set; "" leaves the machine's default */
     /* From one request to the next, by an absolute schedule; 0 as soon as the answer is here. ICMP, RR, CRR, STAMP. */
     uint64_t gap_ns;
     uint64_t connect_ns; /* how long opening and token exchange may take */
     enum flow_peer peer;
     enum flow_io io; /* TCP stream */
     uint32_t
-        pin; /* flow k's thread on the (pin - 1 + k)-th CPU that is allowed; 0 the scheduler's choice */
+        pin; /* flow k's thread on the (pin - 1 + k)-th CPU that is allowed, or FLOW_PIN_EXACT; 0 the scheduler's choice */
     uint32_t mss_bytes;    /* TCP_MAXSEG; 0 the path's */
     uint32_t window_bytes; /* SO_SNDBUF and SO_RCVBUF; 0 TCP: autotuned, UDP: the largest allowed */
     uint32_t dscp;         /* 0 … 63, of every packet of this side */

@@ -79,7 +79,7 @@ struct measurement {
     uint32_t payload_bytes;
     uint32_t n_flows;
     uint64_t warmup_ns;
-    bool warmup_found; /* by pilots: the rate rose no longer after so long */
+    bool warmup_found;          /* by pilots: the rate rose no longer after so long */
     uint16_t port;              /* of the server; 0 when there is none */
     struct metric_set headline; /* of the whole: at the receiver where it can be */
     struct flow_result sender;

@@ -143,10 +143,11 @@ static void limit_udp(struct measurement *m)
     double blocked = limit_share(&m->sender.metrics, METRIC_blocked_ns);
 
     if (loss > target && m->peer != FLOW_PEER_AGENT)
-        limit_say(m, LIMIT_UNKNOWN,
-                  "%.3g %% did not arrive: on the path, or at the socket of the %s at the other end, "
-                  "which does not tell",
-                  loss * 100, flow_peer_name[m->peer]);
+        limit_say(
+            m, LIMIT_UNKNOWN,
+            "%.3g %% did not arrive: on the path, or at the socket of the %s at the other end, "
+            "which does not tell",
+            loss * 100, flow_peer_name[m->peer]);
     else if (loss > target && in_socket >= lost / 2)
         limit_say(m, LIMIT_RECEIVER, "%.0f %% of what was lost overflowed the receiver's socket",
                   lost > 0 ? in_socket / lost * 100 : 0);

@@ -86,6 +86,21 @@ static void measure_headline_far_loss(struct measurement *m)
             metric_put_real(&m->headline, loss[i], metric_get_real(&m->receiver.metrics, loss[i]));
 }
 
+/* What our own sockets dropped of requests and answers. */
+static void measure_headline_asks_in_socket(struct measurement *m)
+{
+    const struct metric_set *s = &m->sender.metrics, *r = &m->receiver.metrics;
+    uint64_t lost = metric_get(s, METRIC_lost), in_socket;
+
+    if (!s->has[METRIC_lost] || (!s->has[METRIC_lost_in_socket] && !r->has[METRIC_lost_in_socket]))
+        return;
+    in_socket = metric_get(s, METRIC_lost_in_socket) + metric_get(r, METRIC_lost_in_socket);
+    if (in_socket > lost)
+        in_socket = lost; /* warm-up, tail, and answers that came too late are counted there, too */
+    metric_put(&m->headline, METRIC_lost_in_socket, in_socket);
+    metric_put(&m->headline, METRIC_lost_on_path, lost - in_socket);
+}
+
 static void measure_headline_asks(struct measurement *m)
 {
     static const enum metric from_client[] = {METRIC_window_ns,
@@ -115,6 +130,9 @@ static void measure_headline_asks(struct measurement *m)
                                               METRIC_backward_p99_ns,
                                               METRIC_backward_max_ns,
                                               METRIC_clock_error_ns,
+                                              METRIC_clock_ahead_ns,
+                                              METRIC_clock_drift,
+                                              METRIC_clock_at_ns,
                                               METRIC_reflector_ns,
                                               METRIC_dscp,
                                               METRIC_mss_bytes,
@@ -124,6 +142,7 @@ static void measure_headline_asks(struct measurement *m)
         if (m->sender.metrics.has[from_client[i]])
             metric_put_real(&m->headline, from_client[i],
                             metric_get_real(&m->sender.metrics, from_client[i]));
+    measure_headline_asks_in_socket(m);
 }
 
 static void measure_placement(struct measurement *m)

@@ -190,7 +190,7 @@ static int search_confirm(struct search_ctx *c, struct search_target *target, ui
         trial_results_done(t);
         *t = found;
         best_bps = seen.received_bps;
-        search_answer(target, &step, &seen, said != CONFIRM_LOWER);
+        search_answer(target, &step, &seen, said == CONFIRM_HOLDS);
         if (r < 0)
             return r;
     }

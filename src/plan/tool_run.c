@@ -353,7 +353,7 @@ static int tool_processes(struct tool_process *server, struct tool_process *clie
                           const struct measure_ask *ask, struct err *err)
 {
     struct tool_process *const all[] = {server, client};
-    struct tool_report none;
+    struct tool_report none = {0};
     uint64_t most_s = ask->duration_ns / CLOCK_S + TOOL_OVERRUN_S;
     int r = tool_start(server, ends, tool, ask, path->address, err);
 
@@ -434,7 +434,7 @@ static void tool_put(struct measurement *m, const struct measure_ask *ask,
 static int tool_take(struct measurement *m, enum tool tool, const struct measure_ask *ask,
                      const char *client, const char *server, struct err *err)
 {
-    struct tool_report c, s;
+    struct tool_report c = {0}, s = {0};
     int r;
 
     if (tool == TOOL_NUTTCP) {

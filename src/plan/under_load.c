@@ -5,6 +5,7 @@
 #include "plan/session_pair.h"
 
 #include <errno.h>
+#include <math.h>
 
 enum {
     /* After the window: the last requests' way through a queue that the stream keeps full. */
@@ -99,7 +100,85 @@ int under_load_measure(const struct measure_path *path, const struct measure_ask
     return r;
 }
 
+/* ---- what both clocks are ---- */
+
+/*
+ * Each phase told its delays by its own fastest round trip, of which a standing queue is a part: half of the queue would
+ * count for the way that has none. The idle phase knows the clocks best, and how they drift: so all phases are told by
+ * its offset.
+ */
+static const enum metric forward_ways[] = {METRIC_forward_min_ns, METRIC_forward_p50_ns,
+                                           METRIC_forward_p99_ns, METRIC_forward_max_ns},
+                         backward_ways[] = {METRIC_backward_min_ns, METRIC_backward_p50_ns,
+                                            METRIC_backward_p99_ns, METRIC_backward_max_ns};
+
+enum { UNDER_LOAD_WAYS = sizeof forward_ways / sizeof *forward_ways };
+
+static bool under_load_has_clock(const struct metric_set *h)
+{
+    static const enum metric needed[] = {METRIC_clock_error_ns, METRIC_clock_ahead_ns,
+                                         METRIC_clock_drift,    METRIC_clock_at_ns,
+                                         METRIC_forward_min_ns, METRIC_backward_min_ns};
+    bool all = true;
+
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        all = all && h->has[needed[i]];
+    return all;
+}
+
+static void under_load_shift(struct metric_set *h, double ns)
+{
+    for (int i = 0; i < UNDER_LOAD_WAYS; i++) {
+        if (h->has[forward_ways[i]])
+            metric_put_real(h, forward_ways[i], metric_get_real(h, forward_ways[i]) + ns);
+        if (h->has[backward_ways[i]])
+            metric_put_real(h, backward_ways[i], metric_get_real(h, backward_ways[i]) - ns);
+    }
+}
+
+/* Tell a phase's delays by the idle phase's clocks. Returns how far these are off at least: no delay is negative. */
+static double under_load_use_clock(struct metric_set *h, const struct metric_set *idle)
+{
+    double error = metric_get_real(h, METRIC_clock_error_ns),
+           idle_error = metric_get_real(idle, METRIC_clock_error_ns),
+           ahead = metric_get_real(h, METRIC_clock_ahead_ns),
+           later =
+               metric_get_real(h, METRIC_clock_at_ns) - metric_get_real(idle, METRIC_clock_at_ns),
+           drift = metric_get_real(idle, METRIC_clock_drift),
+           window = metric_get_real(idle, METRIC_window_ns);
+    double shift = ahead - (metric_get_real(idle, METRIC_clock_ahead_ns) + drift * later);
+    double low = -metric_get_real(h, METRIC_forward_min_ns),
+           high = metric_get_real(h, METRIC_backward_min_ns);
+    double off = shift < low ? low - shift : shift > high ? shift - high : 0;
+
+    shift = shift < low ? low : shift > high ? high : shift;
+    under_load_shift(h, shift);
+    /* A line that is off by so much at both ends of the window is off by more, later; and what the phase knew still holds. */
+    idle_error *= 1 + (window > 0 && later > 0 ? 2 * later / window : 0);
+    error += shift < 0 ? -shift : shift;
+    metric_put_real(h, METRIC_clock_error_ns, error < idle_error + off ? error : idle_error + off);
+    metric_put_real(h, METRIC_clock_ahead_ns, ahead - shift);
+    return off;
+}
+
+/* Most that a rise of one way may be off, were the way's own share of the round trip the same. */
+static double under_load_way_error(struct measurement *m, const struct measurement *idle)
+{
+    struct metric_set *h = &m->headline;
+    const struct metric_set *i = &idle->headline;
+    double error = metric_get_real(h, METRIC_clock_error_ns),
+           idle_error = metric_get_real(i, METRIC_clock_error_ns);
+
+    if (error == 0 && idle_error == 0) /* one clock, or nothing that has to do with clocks */
+        return 0;
+    if (under_load_has_clock(h) && under_load_has_clock(i))
+        return under_load_use_clock(h, i);
+    return error > idle_error ? error : idle_error;
+}
+
 /* ---- how far it rose ---- */
+
+enum { UNDER_LOAD_PART = 10 }; /* a rise is told when its error is at most a tenth of it */
 
 static const struct {
     enum metric rise, of; /* of: METRIC_COUNT_ is a percentile of the round trips */
@@ -130,6 +209,20 @@ static bool under_load_is_probe(const struct measurement *m)
     return m->load != LOAD_NONE && flow_kind_asks(m->kind);
 }
 
+static void under_load_rise_of(struct measurement *m, const struct measurement *idle)
+{
+    double error = under_load_way_error(m, idle);
+
+    for (size_t k = 0; k < sizeof rises / sizeof *rises; k++) {
+        double before, now;
+
+        if (!under_load_value(idle, k, &before) || !under_load_value(m, k, &now))
+            continue;
+        if (rises[k].of == METRIC_COUNT_ || error * UNDER_LOAD_PART <= fabs(now - before))
+            metric_put_real(&m->headline, rises[k].rise, now - before);
+    }
+}
+
 void under_load_rise(struct scenario_result *scenario)
 {
     const struct measurement *idle = NULL;
@@ -141,11 +234,7 @@ void under_load_rise(struct scenario_result *scenario)
             continue;
         if (m->load == LOAD_IDLE)
             idle = m;
-        for (size_t k = 0; idle && m != idle && k < sizeof rises / sizeof *rises; k++) {
-            double before, now;
-
-            if (under_load_value(idle, k, &before) && under_load_value(m, k, &now))
-                metric_put_real(&m->headline, rises[k].rise, now - before);
-        }
+        else if (idle)
+            under_load_rise_of(m, idle);
     }
 }

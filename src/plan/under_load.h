@@ -27,5 +27,10 @@ uint64_t under_load_plan_ns(const struct measure_ask *probe);
 /*
  * Write how far the percentiles of each loaded phase lie above the idle phase's (METRIC_rise_p50_ns and its sisters) into
  * its probe's headline; what the idle phase lacks has no rise.
+ *
+ * With two clocks the headline's one-way delays of each loaded phase are told anew by the idle phase's clock_ahead_ns and
+ * clock_drift, as its round trips had no queue to wait in. A one-way rise that this does not tell within a tenth is left
+ * out: where the clocks went another way meanwhile (a delay would be negative), or a phase does not say what its offset
+ * was and has a clock_error_ns as large.
  */
 void under_load_rise(struct scenario_result *scenario);

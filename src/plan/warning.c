@@ -36,7 +36,10 @@ static void warning_search(struct measurement *m)
 {
     double loss = metric_get_real(&m->headline, METRIC_loss_share);
 
-    if (!m->search.confirmed)
+    if (!m->search.confirmed && m->search.n_targets &&
+        m->search.target[0].loss_share <= m->search.loss_target)
+        warning_note(m, "no rate was confirmed: all trials at it were disturbed");
+    else if (!m->search.confirmed)
         warning_note(
             m, "no rate was confirmed: every confirming trial lost more than the target of %.3g %%",
             m->search.loss_target * 100);
@@ -55,6 +58,9 @@ static void warning_udp(struct measurement *m, bool v6)
     if (asked > 0 && offered < offered_share * asked)
         warning_note(m, "the sender offered only %.0f %% of %s", offered / asked * 100,
                      m->searched ? "the rate that was found" : "the requested rate");
+    if (metric_get(&m->headline, METRIC_duplicated))
+        warning_note(m, "%llu datagrams came more than once, and count each time",
+                     (unsigned long long)metric_get(&m->headline, METRIC_duplicated));
     if (mtu > headers && packet > mtu)
         warning_note(
             m, "each datagram travels as %llu fragments",

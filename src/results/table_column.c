@@ -440,7 +440,7 @@ bool table_column_target(const struct table_row *row, unsigned number, char ret[
         snprintf(ret, TABLE_CELL_SIZE, "PDR, loss up to %.3g %%: ", most * 100);
     else
         snprintf(ret, TABLE_CELL_SIZE, "NDR, no loss: ");
-    table_column_more(ret, "%s, lost %s%s", rate, loss,
+    table_column_more(ret, "%s received, lost %s%s", rate, loss,
                       json_is_false(doc_at(target, "confirmed")) ? ", not confirmed" : "");
     return true;
 }

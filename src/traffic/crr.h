@@ -10,6 +10,13 @@
  * network order) that the client has ended: so the server knows that no more will come, and that the client is gone. The
  * transactions have connections of their own, one after the other: the hello and the request in one segment, the
  * response, and a reset by the client, which leaves nothing behind at either end.
+ *
+ * shape   a thread a flow at both ends; the server's threads take whatever connection comes, so its flows' counts are
+ *         not those of the client's flows: only the sums are
+ * errors  crr_answer() by worker_fail(); crr_accept() as tcp_accept(); strangers are closed and counted in
+ *         engine->refused
+ * owns    the engine its flows' connections and the listening socket, which stays open until engine_close(); a thread
+ *         the connections that it has taken
  */
 enum {
     CRR_CALL_MS = 100, /* a blocking call lasts no longer: it has to see stop */

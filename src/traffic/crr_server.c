@@ -173,7 +173,7 @@ static bool crr_move(struct crr_server *s, int fd, size_t at, size_t n_all, bool
             at += (size_t)n;
             continue;
         }
-        if (n == 0 || errno != EINTR)
+        if (n == 0 || (errno != EINTR && errno != EAGAIN))
             return false;
         crr_look(s);
         if (crr_stopped(s) || s->now_ns > begin + ENDPOINT_STALL_S * (uint64_t)CLOCK_S)
@@ -302,6 +302,8 @@ static void crr_loop(struct crr_server *s)
         int code = ready ? errno : EAGAIN;
 
         if (fd >= 0) {
+            if (!s->tick.runs)
+                socket_timeouts(fd, CRR_CALL_MS);
             crr_take(s, fd);
             if (crr_stopped(s))
                 return;
@@ -336,7 +338,11 @@ static int crr_server_init(struct crr_server *s, struct worker *worker)
     flags = worker->engine->spec.spin ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
     if (fcntl(fd, F_SETFL, flags) < 0)
         return -errno;
-    return tick_start(&s->tick);
+    if (tick_start(&s->tick) == 0)
+        return 0;
+    /* For accept(); the other threads, who have the same listening socket, take EAGAIN for nothing too. */
+    s->tick = (struct tick){0};
+    return socket_timeouts(fd, CRR_CALL_MS);
 }
 
 void crr_answer(struct worker *worker)

@@ -62,7 +62,10 @@ static int crr_init(struct crr *c, struct worker *worker)
     schedule_init(&c->schedule, worker, flow);
     if (socket_address(spec->address, spec->port, &c->address, &c->n_address, NULL) < 0)
         return -EINVAL;
-    return tick_start(&c->tick);
+    /* Without a tick the sockets have timeouts, see crr_socket(). */
+    if (tick_start(&c->tick) < 0)
+        c->tick = (struct tick){0};
+    return 0;
 }
 
 static void crr_done(struct crr *c)
@@ -122,8 +125,10 @@ static bool crr_socket(struct crr *c)
     r = socket_prepare(c->fd, spec, &err);
     if (r == 0)
         r = socket_set_cc(c->fd, spec->cc, &err);
+    if (r == 0 && !c->tick.runs)
+        r = socket_timeouts(c->fd, CRR_CALL_MS);
     if (r < 0)
-        return crr_fail(c, -r, err.text);
+        return crr_fail(c, -r, err.text[0] ? err.text : "setting a socket's timeouts");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     return true;
 }
@@ -172,7 +177,7 @@ static bool crr_send(struct crr *c)
 
         if (n > 0)
             at += (size_t)n;
-        else if (errno != EINTR)
+        else if (errno != EINTR && errno != EAGAIN)
             return crr_fail(c, errno, "the server closed a connection before the request");
         else if (!crr_may_wait(c))
             return false;

@@ -100,7 +100,7 @@ static int multicast_connect(struct flow *flow, const struct flow_spec *spec, st
 {
     union socket_address group;
     socklen_t len;
-    unsigned index;
+    unsigned index = 0;
     int r = socket_address(spec->address, spec->port, &group, &len, err);
 
     if (r == 0)
@@ -151,7 +151,7 @@ static int multicast_listen(struct engine *engine, struct flow *flow, struct err
     const struct flow_spec *spec = &engine->spec;
     union socket_address group;
     socklen_t len;
-    unsigned index;
+    unsigned index = 0;
     int on = 1, r = socket_address(spec->address, spec->port, &group, &len, err);
 
     if (r == 0)

@@ -66,6 +66,7 @@ static void rr_run(struct worker *worker, void (*body)(struct rr *rr))
     else if (worker_sleep_until(worker, worker->trial->start_ns)) {
         rr_look(&rr);
         body(&rr);
+        rr_report_drops(&rr);
     }
     rr_done(&rr);
 }

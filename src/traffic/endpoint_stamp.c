@@ -34,6 +34,7 @@ enum {
         200 * CLOCK_MS, /* without a schedule: so long for the last one until the next */
     STAMP_RUN_QUIET = 100 * CLOCK_MS, /* server: past the trial's end */
     STAMP_RUN_READS = 64,
+    STAMP_RUN_CALL_MS = 100,    /* without a tick: a blocking call has to see stop */
     STAMP_RUN_BUFFER = 4 << 20, /* who is put aside for a while loses nothing */
     STAMP_RUN_SPINS =
         64, /* empty reads of a spinner before it looks at the clock and offers its CPU */
@@ -90,7 +91,7 @@ static int stamp_connect(struct engine *engine, struct flow *flow, struct err *e
         return r;
     flow->fd = socket(address.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (flow->fd < 0)
-        return err_set(err, errno, "opening a socket");
+        return socket_none(spec, errno, err);
     r = socket_prepare(flow->fd, spec, err);
     if (r < 0)
         return r;
@@ -199,7 +200,8 @@ static void stamp_measure(struct stamp_run *u, const struct stamp_answer *a, uin
         u->delay.maybe_one_clock = u->ssid && a->ssid == u->ssid;
     stamp_delay_add(&u->delay,
                     (struct stamp_delay_sample){.forward_ns = (int64_t)a->received_ns - sent,
-                                                .backward_ns = came - (int64_t)a->sent_ns});
+                                                .backward_ns = came - (int64_t)a->sent_ns,
+                                                .at_ns = (int64_t)arrived});
 }
 
 static void stamp_take(struct stamp_run *u, const struct stamp_answer *a,
@@ -314,9 +316,9 @@ static void stamp_drain(struct stamp_run *u)
 static void stamp_report_ways(struct stamp_run *u, struct metric_set *m)
 {
     struct stamp_delay_way forward, backward;
-    double error;
+    struct stamp_delay_clock clock;
 
-    if (!stamp_delay_end(&u->delay, &forward, &backward, &error))
+    if (!stamp_delay_end(&u->delay, &forward, &backward, &clock))
         return;
     metric_put_real(m, METRIC_forward_min_ns, forward.min_ns);
     metric_put_real(m, METRIC_forward_p50_ns, forward.p50_ns);
@@ -326,7 +328,10 @@ static void stamp_report_ways(struct stamp_run *u, struct metric_set *m)
     metric_put_real(m, METRIC_backward_p50_ns, backward.p50_ns);
     metric_put_real(m, METRIC_backward_p99_ns, backward.p99_ns);
     metric_put_real(m, METRIC_backward_max_ns, backward.max_ns);
-    metric_put_real(m, METRIC_clock_error_ns, error);
+    metric_put_real(m, METRIC_clock_error_ns, clock.error_ns);
+    metric_put_real(m, METRIC_clock_ahead_ns, clock.ahead_ns);
+    metric_put_real(m, METRIC_clock_drift, clock.drift);
+    metric_put_real(m, METRIC_clock_at_ns, clock.at_ns);
     metric_put_real(m, METRIC_reflector_ns, u->reflector_ns / (double)u->n_reflector);
 }
 
@@ -459,7 +464,7 @@ static void stamp_reply(struct worker *worker)
         socket_receive_buffer(s.flow->fd, STAMP_RUN_BUFFER);
     reflector.ssid = stamp_boot(&worker->engine->spec);
     if (r == 0)
-        r = tick_start(&tick);
+        r = socket_timeouts(s.flow->fd, tick_start(&tick) < 0 ? STAMP_RUN_CALL_MS : 0);
     if (r < 0)
         worker_fail(worker, s.flow, -r, "preparing to reflect");
     else if (worker_sleep_until(worker, worker->trial->start_ns))

@@ -18,8 +18,7 @@ static const struct endpoint_ops *const engine_protocols[FLOW_KIND_COUNT] = {
     [FLOW_TCP_STREAM] = &endpoint_tcp, [FLOW_UDP_STREAM] = &endpoint_udp,
     [FLOW_ICMP_ECHO] = &endpoint_icmp, [FLOW_TCP_RR] = &endpoint_tcp_rr,
     [FLOW_UDP_RR] = &endpoint_udp_rr,  [FLOW_TCP_CRR] = &endpoint_tcp_crr,
-    [FLOW_STAMP] = &endpoint_stamp,
-    [FLOW_MULTICAST] = &endpoint_multicast,
+    [FLOW_STAMP] = &endpoint_stamp,    [FLOW_MULTICAST] = &endpoint_multicast,
 };
 
 enum {
@@ -127,7 +126,7 @@ int engine_adopt(const struct flow_spec *spec, const int *fds, int stop_fd,
         r = err_set(err, EINVAL, "%s cannot take connections over", flow_kind_name[spec->kind]);
     if (r == 0 && (r = engine_new(spec, stop_fd, &engine)) < 0)
         err_set(err, r, "preparing %s", flow_kind_name[spec->kind]);
-    if (r < 0) {
+    if (!engine) {
         for (uint32_t i = 0; i < n_flows; i++)
             close(fds[i]);
         return r;

@@ -30,6 +30,8 @@ void pacing_init_weights(struct pacing *p, uint64_t start_ns, uint64_t num, uint
     uint64_t mean;
 
     pacing_init(p, start_ns, num, den);
+    if (n == 0) /* all sends are alike */
+        return;
     p->weights = weights;
     p->n_weights = n;
     for (uint32_t i = 0; i < n; i++)

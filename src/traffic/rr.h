@@ -15,6 +15,7 @@ enum {
     RR_TIMEOUT_NS = 200 * CLOCK_MS,
     RR_QUIET_NS =
         100 * CLOCK_MS, /* a server's trial is over after so long a silence past its end */
+    RR_UDP_BUFFER = 4 << 20,
     RR_SPINS = 64, /* empty reads of a spinner before it looks at the clock and offers its CPU */
 };
 
@@ -34,6 +35,7 @@ struct rr {
     uint64_t patience_ns; /* silence of the peer that is an error */
     uint64_t sequence;    /* UDP: of the last request */
     uint64_t timeouts;    /* UDP, in the window */
+    int64_t drops;        /* UDP: the socket's before the trial; negative not known */
 };
 
 /* What a wait for bytes ended with. */
@@ -67,6 +69,9 @@ void rr_udp_number(struct rr *rr);
 
 /* Of UDP: asked and not answered. */
 void rr_report_loss(struct rr *rr, uint64_t asked, uint64_t answered);
+
+/* Of UDP: what our own full socket dropped in this trial. */
+void rr_report_drops(struct rr *rr);
 
 /* rr_open.c: the client's trial when there is a schedule. Errors are the flow's. */
 void rr_open_ask(struct rr *rr);

@@ -43,6 +43,10 @@ int rr_init(struct rr *rr, struct worker *worker)
     rr->buffer = malloc(rr->n_buffer);
     if (!rr->buffer)
         return -ENOMEM;
+    /* Whoever is put aside for a while loses nothing to a buffer of ours. */
+    if (!rr->tcp && spec->window_bytes == 0)
+        socket_receive_buffer(rr->flow->fd, RR_UDP_BUFFER);
+    rr->drops = rr->tcp ? -ENOTSUP : socket_drops(rr->flow->fd);
     for (size_t i = 0; i < rr->n_buffer; i++)
         rr->buffer[i] = (uint8_t)(i * 2654435761u >> 13);
     if (rr->tcp)
@@ -79,6 +83,9 @@ bool rr_stalled(struct rr *rr, uint64_t since_ns)
 {
     if (rr->now_ns <= since_ns + rr->patience_ns)
         return false;
+    /* Asked at the very end and not answered any more: with many flows the server was done before it came to this one. */
+    if (rr->worker->sends && rr->done && since_ns + RR_QUIET_NS > trial_end(rr->worker->trial))
+        return true;
     rr_fail(rr, ETIMEDOUT, rr->worker->sends ? "no answer for 3 s" : "no request for 3 s");
     return true;
 }
@@ -238,6 +245,16 @@ enum rr_end rr_udp_receive(struct rr *rr, uint64_t until_ns)
         if (rr->now_ns >= until_ns)
             return RR_NOTHING;
     }
+}
+
+void rr_report_drops(struct rr *rr)
+{
+    int64_t drops = rr->drops < 0 ? rr->drops : socket_drops(rr->flow->fd);
+
+    /* The kernel's counter has 32 bits. */
+    if (drops >= 0)
+        metric_put(&rr->flow->metrics, METRIC_lost_in_socket,
+                   (uint32_t)((uint64_t)drops - (uint64_t)rr->drops));
 }
 
 /* TCP answers late or not at all; of a UDP request without an answer nothing but this tells. */

@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 enum {
     TCP_HELLO_S = 2,      /* a connection that has not said hello by then is dropped */
@@ -81,9 +83,12 @@ static int tcp_read_welcome(const struct engine *engine, struct flow *flow, stru
 {
     ssize_t n =
         recv(flow->fd, o->welcome + o->n_welcome, sizeof o->welcome - o->n_welcome, MSG_DONTWAIT);
+    int unsent = 0;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
+    if (n == 0 && ioctl(flow->fd, SIOCOUTQ, &unsent) == 0 && unsent > 0)
+        return err_set(err, ETIMEDOUT, "flow %u: our hello did not come through", flow->index);
     if (n == 0 || (n < 0 && errno == ECONNRESET))
         return err_set(err, EACCES, "flow %u: the server closed the connection at our hello",
                        flow->index);

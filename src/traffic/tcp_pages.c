@@ -30,6 +30,7 @@ uint32_t tcp_pages_unit(uint32_t mss_bytes)
 /* Not zeros, as a path may compress. A mapping of its own: memory of the heap could be used again while it is sent. */
 static char *pages_map(size_t n)
 {
+    /* cppcheck-suppress invalidFunctionArg ; memory without a file has descriptor -1 */
     char *bytes = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (bytes == MAP_FAILED)

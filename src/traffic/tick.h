@@ -20,7 +20,10 @@ struct tick {
     bool runs;
 };
 
-/* errors  what timer_create(2) said: the caller sets timeouts then */
+/*
+ * errors  what timer_create(2) said (-EAGAIN: no more signals may wait, ulimit -i): the caller goes on with
+ *         socket_timeouts(), and takes EAGAIN like EINTR
+ */
 int tick_start(struct tick *ret_tick);
 /* Takes a zeroed one. */
 void tick_stop(struct tick *tick);

@@ -55,7 +55,7 @@ static int udp_connect(struct engine *engine, struct flow *flow, struct err *err
         return r;
     flow->fd = socket(address.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (flow->fd < 0)
-        return err_set(err, errno, "opening a socket");
+        return socket_none(spec, errno, err);
     r = socket_prepare(flow->fd, spec, err);
     if (r < 0)
         return r;
@@ -256,7 +256,7 @@ static int udp_take(struct engine *engine, struct flow *flow, const struct udp_v
     char drop;
 
     if (fd < 0)
-        return err_set(err, errno, "opening a socket");
+        return socket_none(&engine->spec, errno, err);
     r = socket_prepare(fd, &engine->spec, err);
     if (r < 0)
         return r;
@@ -345,6 +345,8 @@ static int udp_accept_step(struct engine *engine, struct udp_taken *taken, struc
                        n_missing ? n_missing : n_left, n, engine->port);
     polls[n] = (struct pollfd){.fd = engine->listen_fd, .events = POLLIN};
     r = udp_poll(engine, polls, n + 1, until);
+    if (r == -EINVAL) /* poll(2): more than this process may have open */
+        return socket_none(&engine->spec, EMFILE, err);
     if (r < 0)
         return err_set(err, r, "waiting for flows at port %u", engine->port);
     for (uint32_t i = 0; i < n; i++)

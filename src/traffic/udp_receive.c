@@ -553,6 +553,9 @@ static void udp_receive_blame_size(struct udp_receive *u)
 
     if (u->trial->duration_ns < UDP_PROBE_MOST_NS || spec->payload_bytes <= DATAGRAM_BYTES)
         return;
+    for (uint32_t i = 0; i < u->worker->n_flows; i++)
+        if (u->receivers[i].n_datagrams)
+            return; /* one flow's fate is not its datagrams' size */
     for (uint32_t i = 0; i < u->worker->n_flows; i++) {
         const struct udp_receiver *r = &u->receivers[i];
         char what[sizeof u->worker->what];

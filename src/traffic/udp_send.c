@@ -129,8 +129,10 @@ static int udp_send_buffers(struct udp_send *u, uint32_t segments)
         filler ^= filler << 5;
         u->payloads[i] = (uint8_t)(filler >> 24);
     }
-    for (uint32_t i = 0; i < UDP_SEND_BATCH; i++)
-        u->messages[i].msg_hdr = (struct msghdr){.msg_iov = &u->iov[i], .msg_iovlen = 1};
+    for (uint32_t i = 0; i < UDP_SEND_BATCH; i++) {
+        u->messages[i].msg_hdr.msg_iov = &u->iov[i];
+        u->messages[i].msg_hdr.msg_iovlen = 1;
+    }
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -80,9 +81,29 @@ static bool worker_failed(const struct worker *worker)
     return false;
 }
 
+/* Onto exactly that CPU, or not at all: who names a CPU means it. */
+static bool worker_pin_exact(struct worker *worker, uint32_t cpu)
+{
+    uint32_t first = worker->flows[0]->index;
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    if (cpu < CPU_SETSIZE)
+        CPU_SET(cpu, &one);
+    if (cpu >= CPU_SETSIZE || sched_setaffinity(0, sizeof one, &one) < 0) {
+        worker->error = EINVAL;
+        snprintf(worker->what, sizeof worker->what, "CPU %u is none that this process may use",
+                 cpu);
+        return false;
+    }
+    if (first % worker->engine->spec.n_flows == 0)
+        metric_put(&worker->flows[0]->metrics, METRIC_pinned_cpu, cpu);
+    return true;
+}
+
 /*
- * Onto the CPU that the spec names, counted among those that are allowed: flow k of the part on the (pin - 1 + k)-th. When
- * it is refused the thread stays free, and the metric is missing.
+ * Onto a CPU counted among those that are allowed: flow k of the part on the (pin - 1 + k)-th. When it is refused the
+ * thread stays free, and the metric is missing.
  */
 static void worker_pin(const struct worker *worker)
 {
@@ -107,10 +128,17 @@ static void *worker_main(void *arg)
     struct worker *worker = arg;
     const struct endpoint_ops *ops = worker->engine->ops;
     const uint64_t one = 1;
+    uint32_t pin = worker->engine->spec.pin;
+    bool pinned = true;
 
-    worker_pin(worker);
+    if (pin & FLOW_PIN_EXACT)
+        pinned = worker_pin_exact(worker, (pin & ~(uint32_t)FLOW_PIN_EXACT) - 1);
+    else
+        worker_pin(worker);
     prctl(PR_SET_TIMERSLACK, 1UL); /* a paced send leaves when it is due, not up to 50 us later */
-    if (worker->sends)
+    if (!pinned)
+        ; /* its error says why */
+    else if (worker->sends)
         ops->ask(worker);
     else
         ops->answer(worker);

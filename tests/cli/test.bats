@@ -214,3 +214,26 @@ os.execvp(sys.argv[1], sys.argv[1:])'
     failed 2 "--until needs --repeat N" vnperf test local local --until 2%
     failed 2 "at least 6" vnperf test local local --until 2% --repeat 5
 }
+
+@test "a CPU that is named is that one, or the test fails" {
+    run --separate-stderr vnperf test local local --rr -t 0.1 --cpu 0,0 --json -
+    [ "$status" -eq 0 ]
+    [ "$(json '[.. | objects | .pinned_cpu? | values] | unique | length == 1 and .[0] == 0')" = true ]
+    failed 1 "CPU 4000 is none that this process may use" vnperf test local local --rr -t 0.1 --cpu 0,4000
+    failed 2 "neither same, spread nor two CPUs" vnperf test local local --rr --cpu 1
+}
+
+@test "what another program's server cannot do is refused before anything starts" {
+    failed 2 "the search needs our own agent" vnperf test local iperf3://127.0.0.1 --udp --loss 1%
+    failed 2 "towards itself only" vnperf test local iperf2://127.0.0.1 --reverse
+    failed 2 "whole seconds" vnperf test local iperf3://127.0.0.1 --warmup 0.3
+    failed 2 "tcp_rr: not with iperf3 at the other end" vnperf test local iperf3://127.0.0.1 --rr
+    failed 2 "can only be where a test goes to" vnperf test iperf3://127.0.0.1 local
+}
+
+@test "a warm-up that is found is told" {
+    run --separate-stderr vnperf test local local -t 0.2 --warmup auto --cc cubic --json -
+    [ "$status" -eq 0 ]
+    [ "$(json '.scenarios[0].measurements[0] | .warmup_ns >= 450000000')" = true ]
+    [ "$(json '.scenarios[0].measurements[0] | (.warmup_found // false) or (.warning | test("still rose"))')" = true ]
+}

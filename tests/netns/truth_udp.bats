@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # UDP streams over paths that lose a known part: rates against a shaper, losses against nftables' own counters, one by one.
+# shellcheck disable=SC2154 # bats sets status and output
 
 bats_require_minimum_version 1.5.0
 load ../helper

@@ -45,6 +45,7 @@ static inline uint16_t free_port(void)
         struct flow_spec that = any;
         AUTO(close_p) int udp = -1;
 
+        (void)tcp; /* held until UDP has it too */
         that.port = port;
         udp = socket_bind_range(&that, SOCK_DGRAM, &same, NULL);
         if (udp < 0)

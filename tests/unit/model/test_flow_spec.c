@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/text.h"
 #include "model/flow_spec.h"
 
 #include <errno.h>
@@ -70,7 +71,7 @@ static void test_multicast_needs_a_group(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct flow_spec s = good(FLOW_MULTICAST);
 
-        strcpy(s.address, rows[i].address);
+        text_copy(s.address, sizeof s.address, rows[i].address);
         if (rows[i].group)
             assert_int_equal(flow_spec_check(&s, NULL), 0);
         else

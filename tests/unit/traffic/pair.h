@@ -155,6 +155,27 @@ static inline void pair_close(struct pair *pair)
     close(pair->server.stop_fd);
 }
 
+/* Of one pair only the client begins a trial, of the other only the server: each says after 3 s that nothing comes. */
+static inline void pair_check_silence(struct flow_spec asking_spec, const char *asking_says,
+                                      struct flow_spec answering_spec, const char *answering_says)
+{
+    const struct flow_trial hour = {.number = 1, .duration_ns = 3600 * (uint64_t)CLOCK_S};
+    struct pair asking, answering;
+
+    pair_open(&asking, asking_spec);
+    pair_open(&answering, answering_spec);
+    pair_run_begin(&asking.client, &hour);
+    pair_run_begin(&answering.server, &hour);
+    pair_join(&asking.client);
+    assert_int_equal(-ETIMEDOUT, asking.client.r);
+    assert_non_null(strstr(asking.client.err.text, asking_says));
+    pair_join(&answering.server);
+    assert_int_equal(-ETIMEDOUT, answering.server.r);
+    assert_non_null(strstr(answering.server.err.text, answering_says));
+    pair_close(&asking);
+    pair_close(&answering);
+}
+
 static inline uint64_t pair_count(const struct pair_side *side, enum flow_part part, enum metric m)
 {
     assert_true(side->has[part]);
@@ -165,4 +186,23 @@ static inline uint64_t pair_count(const struct pair_side *side, enum flow_part p
 static inline bool pair_has(const struct pair_side *side, enum flow_part part, enum metric m)
 {
     return side->has[part] && side->result[part].metrics.has[m];
+}
+
+/* Round trips counted one by one; 0 where none were asked for. */
+static inline uint64_t pair_rtt_count(const struct pair_side *side, enum flow_part part)
+{
+    const struct hist *rtt = side->result[part].rtt;
+
+    return rtt ? rtt->count : 0;
+}
+
+/* A stream keeps to a rate over any stretch of time, but for what may be caught up (20 ms) and one write a flow. */
+static inline void pair_run_paced(struct pair *pair, struct flow_trial trial, uint64_t rate_bps)
+{
+    uint64_t most = rate_bps / 8 * (trial.duration_ns / CLOCK_MS + 20) / 1000 +
+                    pair->client.spec.n_flows * (uint64_t)10000;
+
+    trial.rate_bps = rate_bps;
+    pair_run(pair, &trial);
+    assert_in_range(pair_count(&pair->client, FLOW_SENT, METRIC_bytes), 1, most);
 }

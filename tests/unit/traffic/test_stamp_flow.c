@@ -70,7 +70,7 @@ static void test_test_packets_between_agents_are_answered(void **state)
             sent = pair_count(&pair.client, FLOW_SENT, METRIC_sent);
             assert_true(sent > 0);
             assert_int_equal(0, pair_count(&pair.client, FLOW_SENT, METRIC_lost));
-            assert_int_equal(sent, pair.client.result[FLOW_SENT].rtt->count);
+            assert_int_equal(sent, pair_rtt_count(&pair.client, FLOW_SENT));
             assert_true(pair_has(&pair.server, FLOW_RECEIVED, METRIC_packets));
             assert_delays_make_sense(&pair.client);
             /* Both ends are this machine, and know it. */
@@ -309,7 +309,7 @@ static void test_any_reflector_will_do_and_what_it_does_wrong_is_counted(void **
     assert_int_equal(1, metric_get(m, METRIC_longest_loss));
     assert_int_equal(1, metric_get(m, METRIC_duplicated));
     assert_int_equal(1, metric_get(m, METRIC_reordered));
-    assert_int_equal(49, client.result[FLOW_SENT].rtt->count);
+    assert_int_equal(49, pair_rtt_count(&client, FLOW_SENT));
     assert_delays_make_sense(&client);
     /* The hour is in none of them. */
     assert_true(metric_get_real(m, METRIC_forward_max_ns) < 60.0 * CLOCK_S);
@@ -346,21 +346,10 @@ static void test_a_port_where_nobody_reflects_is_told(void **state)
 
 static void test_silence_of_3_s_is_an_error_on_both_sides(void **state)
 {
-    struct flow_trial hour = {.number = 1, .duration_ns = 3600 * (uint64_t)CLOCK_S};
-    struct pair asking, answering;
+    const struct flow_spec spec = pair_spec(FLOW_STAMP, "127.0.0.1", FLOW_FORWARD, 1, 44);
 
     (void)state;
-    pair_open(&asking, pair_spec(FLOW_STAMP, "127.0.0.1", FLOW_FORWARD, 1, 44));
-    pair_open(&answering, pair_spec(FLOW_STAMP, "127.0.0.1", FLOW_FORWARD, 1, 44));
-    pair_run_begin(&asking.client, &hour);
-    pair_run_begin(&answering.server, &hour);
-    pair_join(&asking.client);
-    assert_int_equal(-ETIMEDOUT, asking.client.r);
-    pair_join(&answering.server);
-    assert_int_equal(-ETIMEDOUT, answering.server.r);
-    assert_non_null(strstr(answering.server.err.text, "no test packet for 3 s"));
-    pair_close(&asking);
-    pair_close(&answering);
+    pair_check_silence(spec, "no answer", spec, "no test packet for 3 s");
 }
 
 int main(void)

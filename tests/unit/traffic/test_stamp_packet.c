@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include "traffic/stamp_delay.h"
 #include "traffic/stamp_packet.h"
 
 #include <errno.h>
@@ -150,90 +149,6 @@ static void test_an_error_estimate_claims_no_less_than_the_error(void **state)
     assert_false(stamp_packet_error(false, 1000) & STAMP_PACKET_SYNCHRONISED);
 }
 
-/* n samples of a path with these delays, seen by clocks that are apart. */
-static struct stamp_delay *delays(int64_t apart_ns, int64_t forward_ns, int64_t backward_ns, int n,
-                                  bool maybe_one_clock)
-{
-    struct stamp_delay *d = calloc(1, sizeof *d);
-
-    assert_non_null(d);
-    d->maybe_one_clock = maybe_one_clock;
-    for (int i = 0; i < n; i++) {
-        /* The first ones are slow, so that the estimate gets better. */
-        int64_t more = i < n / 3 ? 1000000 : i % 10 * 1000;
-
-        stamp_delay_add(
-            d, (struct stamp_delay_sample){forward_ns + apart_ns + more, backward_ns - apart_ns});
-    }
-    return d;
-}
-
-static void test_delays_by_one_clock_are_told_as_they_are(void **state)
-{
-    struct stamp_delay_way forward, backward;
-    struct stamp_delay *d = delays(0, 30000, 10000, 300, true);
-    double error;
-
-    (void)state;
-    assert_true(stamp_delay_end(d, &forward, &backward, &error));
-    assert_true(error == 0 && forward.min_ns == 30000 && backward.min_ns == 10000);
-    assert_true(forward.max_ns == 1030000 && backward.max_ns == 10000);
-    assert_true(backward.p50_ns == 10000);
-    assert_true(forward.p99_ns > 1020000 && forward.p99_ns < 1040000);
-    free(d);
-}
-
-static void test_delays_by_two_clocks_are_right_within_the_error_told(void **state)
-{
-    static const int64_t apart[] = {0, 5, -3000000000, 3600000000000, -20000};
-    static const int ns[] = {1, 40, STAMP_DELAY_FIRST, 1000};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof apart / sizeof apart[0] * 4; i++) {
-        struct stamp_delay_way forward, backward;
-        int n = ns[i % 4];
-        struct stamp_delay *d = delays(apart[i / 4], 30000, 10000, n, false);
-        double error, fastest = 40000;
-
-        assert_true(stamp_delay_end(d, &forward, &backward, &error));
-        assert_true(error == fastest / 2);
-        assert_true(forward.min_ns - 30000 >= -error && forward.min_ns - 30000 <= error);
-        assert_true(backward.min_ns - 10000 >= -error && backward.min_ns - 10000 <= error);
-        assert_true(forward.min_ns + backward.min_ns == fastest);
-        /* Variation does not depend on the clocks. */
-        if (n > 1)
-            assert_true(forward.max_ns - forward.min_ns == 1000000);
-        assert_true(forward.p50_ns >= forward.min_ns && forward.p99_ns <= forward.max_ns);
-        if (n == 1000)
-            assert_true(forward.p50_ns - forward.min_ns < 20000);
-        free(d);
-    }
-}
-
-/* A clock that is said to be ours, and gives times before they can be, is not. */
-static void test_one_clock_that_cannot_be_is_two(void **state)
-{
-    struct stamp_delay_way forward, backward;
-    struct stamp_delay *d = delays(-1000000000, 30000, 10000, 100, true);
-    double error;
-
-    (void)state;
-    assert_true(stamp_delay_end(d, &forward, &backward, &error));
-    assert_true(error == 20000 && forward.min_ns >= 0);
-    free(d);
-}
-
-static void test_no_sample_is_no_delay(void **state)
-{
-    struct stamp_delay_way forward, backward;
-    struct stamp_delay *d = delays(0, 0, 0, 0, false);
-    double error;
-
-    (void)state;
-    assert_false(stamp_delay_end(d, &forward, &backward, &error));
-    free(d);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,10 +158,6 @@ int main(void)
         cmocka_unit_test(test_ptp_times_are_read_too),
         cmocka_unit_test(test_times_come_back_to_the_ns),
         cmocka_unit_test(test_an_error_estimate_claims_no_less_than_the_error),
-        cmocka_unit_test(test_delays_by_one_clock_are_told_as_they_are),
-        cmocka_unit_test(test_delays_by_two_clocks_are_right_within_the_error_told),
-        cmocka_unit_test(test_one_clock_that_cannot_be_is_two),
-        cmocka_unit_test(test_no_sample_is_no_delay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
