@@ -78,6 +78,7 @@ static int foreign_receive_init(struct foreign_receive *u, struct worker *worker
     u->polls[worker->n_flows] = (struct pollfd){.fd = worker->engine->stop_fd, .events = POLLIN};
     for (uint32_t i = 0; i < worker->n_flows; i++) {
         struct foreign_receiver *r = &u->receivers[i];
+        socklen_t len = sizeof r->peer;
 
         r->flow = worker->flows[i];
         r->left = &u->side->flows[r->flow->index];
@@ -85,7 +86,7 @@ static int foreign_receive_init(struct foreign_receive *u, struct worker *worker
         arrival_init(&r->arrival, worker->trial->duration_ns);
         r->drops = socket_drops(r->flow->fd);
         if (u->side->form == FOREIGN_IPERF2)
-            getpeername(r->flow->fd, &r->peer.any, &(socklen_t){sizeof r->peer});
+            getpeername(r->flow->fd, &r->peer.any, &len);
         u->polls[i] = (struct pollfd){.fd = r->flow->fd, .events = POLLIN};
     }
     return 0;

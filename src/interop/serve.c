@@ -112,6 +112,7 @@ bool serve_begin(struct serve *serve, int fd, const union socket_address *peer, 
                  bool udp)
 {
     struct serve_test *test = calloc(1, sizeof *test);
+    socklen_t len = sizeof test->local;
 
     if (!test)
         return false;
@@ -128,7 +129,7 @@ bool serve_begin(struct serve *serve, int fd, const union socket_address *peer, 
     serve_name_client(&test->report, peer);
     if (cookie)
         memcpy(test->cookie, cookie, IPERF3_COOKIE);
-    getsockname(fd, &test->local.any, &(socklen_t){sizeof test->local});
+    getsockname(fd, &test->local.any, &len);
     pthread_mutex_lock(&serve->lock);
     test->fd = fd;
     if (udp)

@@ -41,14 +41,14 @@ int serve_udp_share(struct serve_test *test, uint32_t n_streams)
 void serve_udp_share_ports(struct serve *serve)
 {
     const int fds[] = {serve->iperf3_udp_fd, serve->iperf2_udp_fd}, on = 1;
+    socklen_t len = sizeof serve->iperf2_local;
 
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         if (fds[i] >= 0)
             setsockopt(fds[i], SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (serve->iperf2_udp_fd < 0)
         return;
-    getsockname(serve->iperf2_udp_fd, &serve->iperf2_local.any,
-                &(socklen_t){sizeof serve->iperf2_local});
+    getsockname(serve->iperf2_udp_fd, &serve->iperf2_local.any, &len);
     socket_receive_buffer(serve->iperf2_udp_fd, SERVE_UDP_BUFFER);
     stamp_enable(serve->iperf2_udp_fd);
 }

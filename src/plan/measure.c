@@ -131,7 +131,7 @@ static void measure_headline_asks(struct measurement *m)
                                               METRIC_backward_max_ns,
                                               METRIC_clock_error_ns,
                                               METRIC_clock_ahead_ns,
-                                              METRIC_clock_drift,
+                                              METRIC_clock_drift_share,
                                               METRIC_clock_at_ns,
                                               METRIC_reflector_ns,
                                               METRIC_dscp,

@@ -116,9 +116,9 @@ enum { UNDER_LOAD_WAYS = sizeof forward_ways / sizeof *forward_ways };
 
 static bool under_load_has_clock(const struct metric_set *h)
 {
-    static const enum metric needed[] = {METRIC_clock_error_ns, METRIC_clock_ahead_ns,
-                                         METRIC_clock_drift,    METRIC_clock_at_ns,
-                                         METRIC_forward_min_ns, METRIC_backward_min_ns};
+    static const enum metric needed[] = {METRIC_clock_error_ns,    METRIC_clock_ahead_ns,
+                                         METRIC_clock_drift_share, METRIC_clock_at_ns,
+                                         METRIC_forward_min_ns,    METRIC_backward_min_ns};
     bool all = true;
 
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
@@ -144,7 +144,7 @@ static double under_load_use_clock(struct metric_set *h, const struct metric_set
            ahead = metric_get_real(h, METRIC_clock_ahead_ns),
            later =
                metric_get_real(h, METRIC_clock_at_ns) - metric_get_real(idle, METRIC_clock_at_ns),
-           drift = metric_get_real(idle, METRIC_clock_drift),
+           drift = metric_get_real(idle, METRIC_clock_drift_share),
            window = metric_get_real(idle, METRIC_window_ns);
     double shift = ahead - (metric_get_real(idle, METRIC_clock_ahead_ns) + drift * later);
     double low = -metric_get_real(h, METRIC_forward_min_ns),

@@ -29,7 +29,7 @@ uint64_t under_load_plan_ns(const struct measure_ask *probe);
  * its probe's headline; what the idle phase lacks has no rise.
  *
  * With two clocks the headline's one-way delays of each loaded phase are told anew by the idle phase's clock_ahead_ns and
- * clock_drift, as its round trips had no queue to wait in. A one-way rise that this does not tell within a tenth is left
+ * clock_drift_share, as its round trips had no queue to wait in. A one-way rise that this does not tell within a tenth is left
  * out: where the clocks went another way meanwhile (a delay would be negative), or a phase does not say what its offset
  * was and has a clock_error_ns as large.
  */

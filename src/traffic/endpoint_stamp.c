@@ -330,7 +330,7 @@ static void stamp_report_ways(struct stamp_run *u, struct metric_set *m)
     metric_put_real(m, METRIC_backward_max_ns, backward.max_ns);
     metric_put_real(m, METRIC_clock_error_ns, clock.error_ns);
     metric_put_real(m, METRIC_clock_ahead_ns, clock.ahead_ns);
-    metric_put_real(m, METRIC_clock_drift, clock.drift);
+    metric_put_real(m, METRIC_clock_drift_share, clock.drift);
     metric_put_real(m, METRIC_clock_at_ns, clock.at_ns);
     metric_put_real(m, METRIC_reflector_ns, u->reflector_ns / (double)u->n_reflector);
 }

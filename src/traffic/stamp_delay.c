@@ -156,10 +156,31 @@ static double stamp_trial_error(const struct stamp_delay *d, const struct stamp_
     return before > after ? before : after;
 }
 
+/* The most that an offset lies off the line where no queue explains it: clocks that drift unevenly are off there. */
+static double stamp_uneven(const struct stamp_delay *d, const struct stamp_delay_clock *c,
+                           const struct stamp_delay_sample *best)
+{
+    double most = 0;
+
+    for (int i = 0; i < STAMP_DELAY_SLOTS; i++) {
+        const struct stamp_delay_sample *s = &d->slots[i].sample[STAMP_DELAY_FASTEST];
+        double off;
+
+        if (!d->slots[i].any)
+            continue;
+        off = stamp_offset(s) - stamp_ahead_at(c, s->at_ns);
+        off = (off < 0 ? -off : off) - (double)(stamp_round_trip(s) - stamp_round_trip(best)) / 2;
+        most = off > most ? off : most;
+    }
+    return most;
+}
+
 static void stamp_clocks(const struct stamp_delay *d, struct stamp_delay_clock *c)
 {
     const struct stamp_delay_sample *best = stamp_fastest(d, 0, 1), *a = stamp_fastest(d, 0, 0.125),
                                     *b = stamp_fastest(d, 0.875, 1);
+
+    double uneven;
 
     *c = (struct stamp_delay_clock){.ahead_ns = stamp_offset(best), .at_ns = (double)best->at_ns};
     if (a && b && b->at_ns > a->at_ns) {
@@ -170,6 +191,8 @@ static void stamp_clocks(const struct stamp_delay *d, struct stamp_delay_clock *
         c->drift = drift / (double)(b->at_ns - a->at_ns);
     }
     c->error_ns = a && b ? stamp_trial_error(d, c, a, b) : stamp_offset_error(best);
+    uneven = stamp_offset_error(best) + stamp_uneven(d, c, best);
+    c->error_ns = uneven > c->error_ns ? uneven : c->error_ns;
 }
 
 /* Clocks that are said to be one, and give delays that cannot be, are two. */

@@ -16,8 +16,9 @@
  * by half of that) is drift, and is taken out; what is left counts as error. Worked example: 5 ms at first and 5.3 ms at
  * the end, round trips 30 and 40 us: 295 us of drift, and at most 15 us at one end, 25 at the other, are not known.
  *
- * So the error told holds for any queues, if the clocks drift evenly. Where they did not, a delay would come out negative
- * somewhere: the worst of these adds to the error, and 0 stands for a negative delay.
+ * So the error told holds for any queues, if the clocks drift evenly. Where they did not, an offset is further off than a
+ * queue explains, or a delay would come out negative: the worst of these adds to the error, and 0 stands for a negative
+ * delay.
  *
  * shape   a trial is cut into slots of time that double in length; each keeps its fastest round trip and its extremes.
  *         Percentiles are those of a random choice of STAMP_DELAY_KEEP samples, so of all up to that many.

@@ -255,3 +255,27 @@ us_to_iperf3() {
     [ "$status" = 1 ]
     [[ "$output" == *"10.78.0.2 port 5299"*"connecting"*"refused"* ]]
 }
+
+# A pipe that is full and that nobody reads; it is open as long as this test runs.
+full_pipe() {
+    mkfifo "$1"
+    exec 7<>"$1"
+    dd if=/dev/zero of="$1" bs=4096 count=10000 oflag=nonblock status=none 2>/dev/null || true
+}
+
+@test "a reader who does not read keeps neither clients waiting nor the server from ending" {
+    local pipe=$BATS_TEST_TMPDIR/pipe words=$BATS_TEST_TMPDIR/words
+    full_pipe "$pipe"
+    ip netns exec "$B" "$VNPERF" serve >"$pipe" 2>"$words" 3>&- &
+    server=$!
+    jobs_begun="${jobs_begun:-} $server"
+    wait_for 10 grep -q serving "$words"
+    for _ in 1 2; do
+        ip netns exec "$A" timeout 40 iperf3 -c 10.78.0.2 -n 1M >"$BATS_TEST_TMPDIR/theirs" 3>&-
+    done
+    wait_for 20 grep -q "dropped, 1 so far" "$words"
+    kill -TERM "$server"
+    wait_for 20 grep -q "2 lines of tests were dropped" "$words"
+    run wait "$server"
+    exec 7>&-
+}

@@ -7,11 +7,8 @@
 
 #include <cmocka.h>
 
-#include "foreign_spec.h"
-#include "interop/foreign_datagram.h"
-#include "interop/iperf2_report.h"
 #include "interop/iperf3_message.h"
-#include "interop/serve.h"
+#include "served.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -19,138 +16,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
-
-enum { MANY = 10, MAX_REPORTS = 64 };
-
-struct served {
-    struct serve *serve;
-    uint16_t port, iperf2_port;
-    int stop_fd;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    struct serve_report reports[MAX_REPORTS];
-    uint32_t n_reports;
-    bool held; /* on_report() does not come back */
-};
-
-static void on_report(void *arg, const struct serve_report *report)
-{
-    struct served *s = arg;
-
-    pthread_mutex_lock(&s->lock);
-    if (s->n_reports < MAX_REPORTS)
-        s->reports[s->n_reports++] = *report;
-    pthread_cond_broadcast(&s->changed);
-    while (s->held)
-        pthread_cond_wait(&s->changed, &s->lock);
-    pthread_mutex_unlock(&s->lock);
-}
-
-static void *served_main(void *arg)
-{
-    struct served *s = arg;
-
-    return serve_run(s->serve, s->stop_fd, NULL) < 0 ? s : NULL;
-}
-
-static void served_begin(struct served *s, struct serve_options options)
-{
-    *s = (struct served){.port = free_port(), .stop_fd = eventfd(0, EFD_CLOEXEC)};
-    s->iperf2_port = free_port();
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->changed, NULL);
-    options.iperf3_port = s->port;
-    options.iperf2_port = s->iperf2_port;
-    options.max_clients = options.max_clients ? options.max_clients : MANY;
-    options.idle_ns = options.idle_ns ? options.idle_ns : 20 * (uint64_t)CLOCK_S;
-    text_copy(options.bind, sizeof options.bind, "127.0.0.1");
-    assert_int_equal(0, serve_open(&options, on_report, s, &s->serve, NULL));
-    assert_int_equal(0, pthread_create(&s->thread, NULL, served_main, s));
-}
-
-static void served_end(struct served *s)
-{
-    void *failed;
-
-    eventfd_write(s->stop_fd, 1);
-    pthread_join(s->thread, &failed);
-    assert_null(failed);
-    serve_close(s->serve);
-    close(s->stop_fd);
-    pthread_cond_destroy(&s->changed);
-    pthread_mutex_destroy(&s->lock);
-}
-
-/* Until there are so many reports; the last one. */
-static struct serve_report served_report(struct served *s, uint32_t n)
-{
-    struct serve_report report;
-
-    pthread_mutex_lock(&s->lock);
-    while (s->n_reports < n)
-        pthread_cond_wait(&s->changed, &s->lock);
-    report = s->reports[n - 1];
-    pthread_mutex_unlock(&s->lock);
-    return report;
-}
-
-struct job {
-    struct flow_spec spec;
-    struct flow_trial trial;
-    struct flow_result parts[FLOW_PART_COUNT];
-    bool has[FLOW_PART_COUNT];
-    struct err err;
-    int r;
-};
-
-static void *job_main(void *arg)
-{
-    struct job *j = arg;
-    AUTO(close_p) int stop_fd = eventfd(0, EFD_CLOEXEC);
-
-    j->r = foreign_run(&j->spec, &j->trial, stop_fd, NULL, NULL, j->parts, j->has, &j->err);
-    return NULL;
-}
-
-static void job_done(struct job *j)
-{
-    for (int part = 0; part < FLOW_PART_COUNT; part++)
-        flow_result_done(&j->parts[part]);
-}
-
-static uint64_t got(const struct job *j, enum flow_part part, enum metric m)
-{
-    assert_true(j->has[part]);
-    assert_true(j->parts[part].metrics.has[m]);
-    return metric_get(&j->parts[part].metrics, m);
-}
-
-/* Both sides count the same. */
-static void job_agrees(const struct job *j, uint32_t payload)
-{
-    bool udp = j->spec.kind == FLOW_UDP_STREAM;
-
-    if (j->r < 0)
-        fail_msg("%s", j->err.text);
-    if (j->spec.direction & FLOW_FORWARD) {
-        uint64_t sent = got(j, FLOW_SENT, METRIC_bytes);
-
-        assert_true(sent > 0);
-        /* A write that the window's end fell into is the server's alone. */
-        assert_in_range(got(j, FLOW_FAR_RECEIVED, METRIC_bytes), sent,
-                        sent + (udp ? 0 : j->spec.n_flows * payload));
-        if (udp)
-            assert_int_equal(0, got(j, FLOW_FAR_RECEIVED, METRIC_lost));
-    }
-    if (j->spec.direction & FLOW_REVERSE) {
-        assert_true(got(j, FLOW_RECEIVED, METRIC_bytes) > 0);
-        assert_in_range(got(j, FLOW_RECEIVED, METRIC_bytes), 1,
-                        got(j, FLOW_FAR_SENT, METRIC_bytes));
-        if (udp)
-            assert_int_equal(0, got(j, FLOW_RECEIVED, METRIC_lost));
-    }
-}
 
 static void test_each_kind_and_direction_counts_the_same_at_both_ends(void **state)
 {
@@ -227,29 +92,6 @@ static void test_a_warm_up_of_no_whole_second_does_not_spoil_the_count(void **st
     assert_int_equal(got(&j, FLOW_RECEIVED, METRIC_sent), got(&j, FLOW_RECEIVED, METRIC_received));
     job_done(&j);
     served_end(&s);
-}
-
-static void test_iperf2_clients_count_the_same_at_both_ends(void **state)
-{
-    struct served s;
-
-    (void)state;
-    served_begin(&s, (struct serve_options){0});
-    for (int kind = FLOW_TCP_STREAM; kind <= FLOW_UDP_STREAM; kind++) {
-        struct job j = {
-            .spec = small_spec(FLOW_PEER_IPERF2, (enum flow_kind)kind, FLOW_FORWARD, s.iperf2_port),
-            .trial = small_trial()};
-
-        job_main(&j);
-        job_agrees(&j, j.spec.payload_bytes);
-        job_done(&j);
-    }
-    served_end(&s);
-    assert_int_equal(2, s.n_reports);
-    for (uint32_t i = 0; i < 2; i++) {
-        assert_string_equal("iperf2", s.reports[i].tool);
-        assert_int_equal(0, s.reports[i].error);
-    }
 }
 
 static void test_ten_clients_at_once(void **state)
@@ -480,146 +322,6 @@ static void test_one_is_enough(void **state)
     close(s.stop_fd);
 }
 
-static int iperf2_socket(const struct served *s)
-{
-    union socket_address address;
-    socklen_t len;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    assert_int_equal(0, socket_address("127.0.0.1", s->iperf2_port, &address, &len, NULL));
-    assert_int_equal(0, connect(fd, &address.any, len));
-    return fd;
-}
-
-/* Between two of the server's sockets nobody listens for a moment: then it is refused, and lost. */
-static void iperf2_say(int fd, int64_t number)
-{
-    const struct foreign_datagram d = {.number = number, .departed_ns = clock_mono_ns()};
-    uint8_t bytes[200] = {0};
-
-    foreign_datagram_write(FOREIGN_IPERF2, &d, bytes);
-    if (send(fd, bytes, sizeof bytes, 0) < 0)
-        assert_int_equal(ECONNREFUSED, errno);
-}
-
-/* Answers that come until nothing has come for so long. */
-static uint32_t iperf2_answers(int fd, int quiet_ms)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    uint8_t bytes[IPERF2_REPORT_BYTES];
-    struct iperf2_report report;
-    uint32_t n = 0;
-
-    while (poll(&p, 1, quiet_ms) > 0) {
-        ssize_t got = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-
-        n += got > 0 && iperf2_report_read(bytes, (size_t)got, &report);
-    }
-    return n;
-}
-
-enum { BURSTS = 15, BURST = 3000 };
-
-static void *burst_main(void *arg)
-{
-    int fd = *(int *)arg;
-
-    for (int number = 1; number <= BURST; number++)
-        iperf2_say(fd, number);
-    for (int i = 0; i < 40; i++) {
-        iperf2_say(fd, -(BURST + 1));
-        if (iperf2_answers(fd, 250) > 0)
-            return NULL;
-    }
-    return arg;
-}
-
-static void test_fast_iperf2_clients_are_one_test_each(void **state)
-{
-    pthread_t threads[BURSTS];
-    struct served s;
-    int fds[BURSTS];
-    void *failed;
-
-    (void)state;
-    served_begin(&s, (struct serve_options){.max_clients = 64});
-    for (int i = 0; i < BURSTS; i++) {
-        fds[i] = iperf2_socket(&s);
-        assert_int_equal(0, pthread_create(&threads[i], NULL, burst_main, &fds[i]));
-    }
-    for (int i = 0; i < BURSTS; i++) {
-        pthread_join(threads[i], &failed);
-        assert_null(failed);
-        close(fds[i]);
-    }
-    served_end(&s); /* tells of what still runs too */
-    assert_int_equal(BURSTS, s.n_reports);
-    for (uint32_t i = 0; i < s.n_reports; i++) {
-        assert_int_equal(0, s.reports[i].error);
-        /* Its own datagrams alone: those that came are no more than those that went. */
-        assert_in_range(s.reports[i].received_packets, 1, BURST + 1);
-        assert_int_equal(BURST + 1, s.reports[i].received_packets + s.reports[i].lost_packets);
-        for (uint32_t k = 0; k < i; k++)
-            assert_int_not_equal(s.reports[i].client_port, s.reports[k].client_port);
-    }
-}
-
-static void test_only_ends_are_answered_and_only_so_many(void **state)
-{
-    struct served s;
-    int fd;
-
-    (void)state;
-    served_begin(&s, (struct serve_options){0});
-    fd = iperf2_socket(&s);
-    for (int number = 1; number <= 3; number++)
-        iperf2_say(fd, number);
-    iperf2_say(fd, -4);
-    assert_int_equal(1, recv(fd, (uint8_t[IPERF2_REPORT_BYTES]){0}, IPERF2_REPORT_BYTES, 0) > 0);
-    for (int i = 0; i < 20; i++) {
-        assert_int_equal(1, send(fd, "", 1, 0));
-        iperf2_say(fd, 7);
-    }
-    for (int i = 0; i < 40; i++)
-        iperf2_say(fd, -4);
-    assert_int_equal(0, served_report(&s, 1).error);
-    assert_in_range(iperf2_answers(fd, 0), 1, 9);
-    close(fd);
-    served_end(&s);
-    assert_int_equal(1, s.n_reports);
-}
-
-static void test_single_datagrams_take_few_places_and_not_for_long(void **state)
-{
-    struct job j = {.trial = small_trial()};
-    struct served s;
-    uint32_t n = 0;
-
-    (void)state;
-    served_begin(&s, (struct serve_options){.max_clients = 2});
-    for (int i = 0; i < 20; i++) {
-        int fd = iperf2_socket(&s);
-
-        iperf2_say(fd, 1);
-        poll(NULL, 0, 5); /* what comes while another is taken is dropped */
-        close(fd);
-    }
-    j.spec = small_spec(FLOW_PEER_IPERF3, FLOW_TCP_STREAM, FLOW_FORWARD, s.port);
-    job_main(&j);
-    job_agrees(&j, j.spec.payload_bytes);
-    job_done(&j);
-    served_report(&s, 2);
-    served_end(&s);
-    for (uint32_t i = 0; i < s.n_reports; i++) {
-        if (strcmp(s.reports[i].tool, "iperf2") != 0)
-            continue;
-        assert_int_not_equal(0, s.reports[i].error);
-        assert_int_equal(0, s.reports[i].n_flows);
-        n += s.reports[i].error == ETIMEDOUT;
-    }
-    assert_true(n > 0);
-}
-
 static void test_a_report_that_is_not_taken_keeps_nobody_waiting(void **state)
 {
     struct served s;
@@ -735,7 +437,6 @@ int main(void)
         cmocka_unit_test(test_each_kind_and_direction_counts_the_same_at_both_ends),
         cmocka_unit_test(test_the_warm_up_is_left_out_at_both_ends),
         cmocka_unit_test(test_a_warm_up_of_no_whole_second_does_not_spoil_the_count),
-        cmocka_unit_test(test_iperf2_clients_count_the_same_at_both_ends),
         cmocka_unit_test(test_ten_clients_at_once),
         cmocka_unit_test(test_strangers_do_not_keep_it_from_serving),
         cmocka_unit_test(test_what_is_wrong_with_parameters_is_told),
@@ -744,9 +445,6 @@ int main(void)
         cmocka_unit_test(test_more_than_the_most_are_told_that_it_is_busy),
         cmocka_unit_test(test_others_than_allowed_are_closed),
         cmocka_unit_test(test_one_is_enough),
-        cmocka_unit_test(test_fast_iperf2_clients_are_one_test_each),
-        cmocka_unit_test(test_only_ends_are_answered_and_only_so_many),
-        cmocka_unit_test(test_single_datagrams_take_few_places_and_not_for_long),
         cmocka_unit_test(test_a_report_that_is_not_taken_keeps_nobody_waiting),
         cmocka_unit_test(test_a_port_that_is_taken_is_told),
         cmocka_unit_test(test_no_descriptor_stays),
