@@ -308,31 +308,39 @@ static void iperf3_end_streams(struct iperf3_server *s)
             shutdown(s->engine->flows[i].fd, SHUT_WR);
 }
 
+/* The client's results, then ours: text. */
+static int iperf3_trade_results(struct iperf3_server *s, const char *text, size_t n,
+                                struct err *err)
+{
+    AUTO(free_p) char *answer = NULL;
+    size_t n_answer = 0;
+    int r = talk_receive_text(&s->talk, IPERF3_MAX_RESULTS, iperf3_deadline(IPERF3_ANSWER_S),
+                              "the client's results", &answer, &n_answer, err);
+
+    if (r == 0)
+        r = iperf3_results_read(answer, n_answer, &s->results, err);
+    if (r == 0)
+        r = talk_send_text(&s->talk, text, n, iperf3_deadline(IPERF3_ANSWER_S), "the results", err);
+    return r == 0 ? iperf3_say(s, IPERF3_DISPLAY_RESULTS, err) : r;
+}
+
 static int iperf3_exchange_results(struct iperf3_server *s, struct err *err)
 {
     size_t size = 1024 + (size_t)s->engine->n_flows * (320 + 2 * IPERF3_OUTPUT_LINE);
     AUTO(free_p) char *text = malloc(size);
     AUTO(free_p) char *output = malloc(size);
-    AUTO(free_p) char *answer = NULL;
-    size_t n_answer;
     int n, r = iperf3_say(s, IPERF3_EXCHANGE_RESULTS, err);
 
+    if (r < 0)
+        return r;
     if (!text || !output)
         return err_set(err, ENOMEM, "writing the results");
     iperf3_results_make(s->engine, s->flows, s->parts, &s->results);
     iperf3_output(s, output, size / 2);
     n = iperf3_results_write(&s->results, s->params.get_server_output ? output : NULL, text, size);
-    if (r == 0 && n < 0)
-        r = err_set(err, n, "writing the results");
-    if (r == 0)
-        r = talk_receive_text(&s->talk, IPERF3_MAX_RESULTS, iperf3_deadline(IPERF3_ANSWER_S),
-                              "the client's results", &answer, &n_answer, err);
-    if (r == 0)
-        r = iperf3_results_read(answer, n_answer, &s->results, err);
-    if (r == 0)
-        r = talk_send_text(&s->talk, text, (size_t)n, iperf3_deadline(IPERF3_ANSWER_S),
-                           "the results", err);
-    return r == 0 ? iperf3_say(s, IPERF3_DISPLAY_RESULTS, err) : r;
+    if (n < 0)
+        return err_set(err, n, "writing the results");
+    return iperf3_trade_results(s, text, (size_t)n, err);
 }
 
 /* Sums for the report; what the client says that it sent tells what was lost at the end. */

@@ -132,7 +132,7 @@ int talk_receive_text(const struct talk *talk, size_t most, uint64_t deadline_ns
                       char **ret_text, size_t *ret_n, struct err *err)
 {
     AUTO(free_p) char *text = NULL;
-    uint32_t length;
+    uint32_t length = 0;
     int r = talk_receive(talk, &length, sizeof length, deadline_ns, what, err);
 
     if (r < 0)

@@ -177,11 +177,14 @@ static double stamp_uneven(const struct stamp_delay *d, const struct stamp_delay
 
 static void stamp_clocks(const struct stamp_delay *d, struct stamp_delay_clock *c)
 {
-    const struct stamp_delay_sample *best = stamp_fastest(d, 0, 1), *a = stamp_fastest(d, 0, 0.125),
-                                    *b = stamp_fastest(d, 0.875, 1);
-
+    /* The last answers may come behind the end. */
+    const struct stamp_delay_sample *best = stamp_fastest(d, 0, 2), *a = stamp_fastest(d, 0, 0.125),
+                                    *b = stamp_fastest(d, 0.875, 2);
     double uneven;
 
+    *c = (struct stamp_delay_clock){0};
+    if (!best) /* there was no round trip at all */
+        return;
     *c = (struct stamp_delay_clock){.ahead_ns = stamp_offset(best), .at_ns = (double)best->at_ns};
     if (a && b && b->at_ns > a->at_ns) {
         double apart = stamp_offset(b) - stamp_offset(a);

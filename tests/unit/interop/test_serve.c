@@ -138,11 +138,11 @@ static int knock(const struct served *s, const void *bytes, size_t n)
 static int last_word(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    int8_t byte;
+    uint8_t byte;
     int last = -128;
 
     while (poll(&p, 1, 30000) > 0 && recv(fd, &byte, 1, 0) == 1)
-        last = byte;
+        last = byte < 128 ? byte : byte - 256; /* states are signed */
     return last;
 }
 
