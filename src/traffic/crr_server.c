@@ -21,9 +21,9 @@
  * aside, and nobody waits for him.
  */
 enum {
-    CRR_PENDING = 32,               /* who has said too little; more push out the oldest */
-    CRR_HELLO_NS = 2 * CLOCK_S,     /* so long they may take */
-    CRR_DEFER_S = 2,                /* and so long the kernel waits for the first byte */
+    CRR_PENDING = 32, /* who has said too little; more push out the oldest */
+    CRR_HELLO_S = 4,  /* so long they may take: longer than a client waits, which then says why */
+    CRR_DEFER_S = 2,  /* and so long the kernel waits for the first byte */
     CRR_QUIET_NS = 100 * CLOCK_MS,  /* past the end of the trial */
     CRR_CONTROL_NS = 20 * CLOCK_MS, /* a spinner looks for the client's end that often */
 };
@@ -230,7 +230,8 @@ static void crr_put_aside(struct crr_server *s, int fd, size_t n)
         crr_drop(s, 0);
     }
     p = &s->pending[s->n_pending++];
-    *p = (struct crr_pending){.fd = fd, .deadline_ns = clock_mono_ns() + CRR_HELLO_NS, .n = n};
+    *p = (struct crr_pending){
+        .fd = fd, .deadline_ns = clock_mono_ns() + CRR_HELLO_S * (uint64_t)CLOCK_S, .n = n};
     memcpy(p->hello, s->bytes, n);
 }
 
