@@ -67,7 +67,7 @@ load box
     box ip -n a link del a0
     # Unreachable, or failed when it had counted something; it depends on what the kernel tries next, who says it first.
     ended '[14]'
-    says 'error: netns:[ab]: .* flow 0: (the connection broke|nothing .* for 3 s)'
+    says 'error: netns:[ab]: .* flow 0: (the connection broke|nothing .* for 3 s|the peer acknowledged nothing for 3 s)'
     [ "$(status_of test)" = failed ]
     no_ends
     nothing_left
