@@ -40,7 +40,7 @@ lint:
 asan:
 	@tools/deps --quiet run test
 	@tools/build.sh build-asan -Db_sanitize=address,undefined -Dtests=enabled -Dwerror=true
-	@tools/run-tests.sh build-asan
+	@tools/run-tests.sh build-asan --bats-list tests/asan.list
 
 tsan:
 	@tools/deps --quiet run test
