@@ -20,9 +20,9 @@
 static const struct flow_trial trial = {
     .number = 1,
     .warmup_ns = 30 * CLOCK_MS,
-    .duration_ns = 150 * CLOCK_MS,
+    .duration_ns = 450 * CLOCK_MS,
     .tail_ns = 20 * CLOCK_MS,
-    .interval_ns = 50 * CLOCK_MS,
+    .interval_ns = 150 * CLOCK_MS,
 };
 
 static struct flow_spec lean_spec(const char *address, enum flow_direction direction,
