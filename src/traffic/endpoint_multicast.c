@@ -96,22 +96,31 @@ static int multicast_out(int fd, const struct flow_spec *spec, int family, unsig
     return r < 0 ? err_set(err, r, "sending to %s", spec->address) : 0;
 }
 
-static int multicast_connect(struct flow *flow, const struct flow_spec *spec, struct err *err)
+/* A socket for the group, and on which interface the spec wants it; flow->fd is set even when it fails later. */
+static int multicast_socket(struct flow *flow, const struct flow_spec *spec,
+                            union socket_address *ret_group, socklen_t *ret_len,
+                            unsigned *ret_index, struct err *err)
 {
-    union socket_address group;
-    socklen_t len;
-    unsigned index = 0;
-    int r = socket_address(spec->address, spec->port, &group, &len, err);
+    int r = socket_address(spec->address, spec->port, ret_group, ret_len, err);
 
     if (r == 0)
-        r = multicast_interface(spec, &index, err);
+        r = multicast_interface(spec, ret_index, err);
     if (r < 0)
         return r;
-    multicast_scope(&group, index);
-    flow->fd = socket(group.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    multicast_scope(ret_group, *ret_index);
+    flow->fd = socket(ret_group->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (flow->fd < 0)
         return err_set(err, errno, "opening a socket");
-    r = socket_prepare(flow->fd, spec, err);
+    return socket_prepare(flow->fd, spec, err);
+}
+
+static int multicast_connect(struct flow *flow, const struct flow_spec *spec, struct err *err)
+{
+    union socket_address group = {0};
+    socklen_t len = 0;
+    unsigned index = 0;
+    int r = multicast_socket(flow, spec, &group, &len, &index, err);
+
     if (r == 0)
         r = multicast_out(flow->fd, spec, group.any.sa_family, index, err);
     if (r < 0)
@@ -149,20 +158,11 @@ static int multicast_join(int fd, const struct flow_spec *spec, const union sock
 static int multicast_listen(struct engine *engine, struct flow *flow, struct err *err)
 {
     const struct flow_spec *spec = &engine->spec;
-    union socket_address group;
-    socklen_t len;
+    union socket_address group = {0};
+    socklen_t len = 0;
     unsigned index = 0;
-    int on = 1, r = socket_address(spec->address, spec->port, &group, &len, err);
+    int on = 1, r = multicast_socket(flow, spec, &group, &len, &index, err);
 
-    if (r == 0)
-        r = multicast_interface(spec, &index, err);
-    if (r < 0)
-        return r;
-    multicast_scope(&group, index);
-    flow->fd = socket(group.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (flow->fd < 0)
-        return err_set(err, errno, "opening a socket");
-    r = socket_prepare(flow->fd, spec, err);
     if (r < 0)
         return r;
     if (setsockopt(flow->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
