@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+#include "capture/seen.h"
+#include "model/hop.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Points of this machine, watched while packets pass. Three sources, best first:
+ *
+ *     tcx        programs at both hooks of each interface pair packets in the kernel; none is copied (Linux 6.6)
+ *     clsact     the same by the older hook (4.19)
+ *     af_packet  rings of copied heads, decoded here and handed out as keys for a matcher elsewhere
+ *
+ * Only the agent uses this. One thread calls; live_read() may block in its own.
+ *
+ * units   ns; wall clock of this machine (CLOCK_REALTIME) in what is handed out
+ * errors  -ENODEV no such interface; -ENOENT no such namespace; -EPERM rights (the sentence says which capability);
+ *         -EOPNOTSUPP a source that this kernel has not; -EINVAL a filter that the kernel does not take
+ * owns    live_close() detaches and frees; takes NULL. When the process dies nothing stays: links and sockets are held by
+ *         file descriptors, and a clsact filter is removed by live_close() and named in the error when that fails
+ */
+enum {
+    LIVE_NETNS_SIZE = 64,
+    LIVE_IFNAME_SIZE = 16,
+    LIVE_MAX_KERNEL_POINTS = 8,
+    LIVE_MAX_FILTER = 4096
+};
+
+struct live_point {
+    char name[HOP_NAME_SIZE];    /* in results and errors */
+    char netns[LIVE_NETNS_SIZE]; /* "" our own; "name:vm1"; "pid:123" that process's */
+    char ifname[LIVE_IFNAME_SIZE];
+};
+
+enum live_source { LIVE_AUTO, LIVE_TCX, LIVE_CLSACT, LIVE_AF_PACKET, LIVE_SOURCE_COUNT };
+/* "auto", "tcx", "clsact", "af_packet". */
+extern const char *const live_source_name[LIVE_SOURCE_COUNT];
+
+/* One instruction of a classic BPF filter, as libpcap compiles it for Ethernet. */
+struct live_insn {
+    uint16_t code;
+    uint8_t jt, jf;
+    uint32_t k;
+};
+
+struct live_options {
+    struct live_point points[HOP_MAX_POINTS];
+    unsigned n_points;
+    enum live_source source;
+    bool
+        keys_only; /* points of several machines: keys for a matcher elsewhere, never pairs in the kernel */
+    int nat;            /* -1 by trial, 0 no, 1 yes: as enum match_nat */
+    uint64_t window_ns; /* an unmatched packet is remembered so long; 0 100 ms */
+    struct live_insn
+        filter[LIVE_MAX_FILTER]; /* on the frame as it is at each point; n_filter 0: all */
+    unsigned n_filter;
+    /* On the innermost packet, for traffic of our own inside a tunnel: */
+    uint8_t protocol; /* IP's number; 0 any */
+    uint16_t port;    /* of either end; 0 any */
+};
+
+struct live;
+
+/* Attach to all points; packets count from now on. What the options leave open is in ret_live. */
+int live_open(const struct live_options *options, struct live **ret_live, struct err *err);
+void live_close(struct live *live);
+/* Which it became: never LIVE_AUTO. */
+enum live_source live_used(const struct live *live);
+/* Why not a better one, in words; "" it is the best. */
+const char *live_why(const struct live *live);
+
+/*
+ * Sources in the kernel: what was paired so far, points and hops (both directions where packets went both ways, a whole
+ * when there are more than two points). Call it after the traffic has drained.
+ *
+ * owns    ret_hops: the caller's, hops_done()
+ */
+int live_hops(struct live *live, struct hops *ret_hops, struct err *err);
+
+/*
+ * af_packet: keys of packets that came since, of one point, in time order; at most n, 0 none within timeout_ns. Rings that have
+ * nothing more after live_stop() give -ENODATA. ret_heard_ns: the point's clock, up to which all it saw has been
+ * handed out.
+ */
+int live_read(struct live *live, uint64_t timeout_ns, unsigned *ret_point, struct seen *ret_seen,
+              unsigned n, uint64_t *ret_heard_ns, struct err *err);
+/* The words of a flow that live_read() gave first with its last answer: 1 and one of them, 0 no more. */
+int live_flow(struct live *live, uint32_t *ret_flow, struct seen_flow *ret_words);
+/* No new packets: what is in the rings is still handed out. Waits until blocks have been retired. */
+void live_stop(struct live *live);
+/* What each point saw and lost so far: name, source, seen, unparsed, kernel_drops, overflow, first and last time. */
+void live_points(const struct live *live, struct hop_point ret_points[]);
+
+/*
+ * What the instrument costs and how far it is off on this machine, measured in a network namespace of its own made for that
+ * and gone with it: a few 100 ms. source is what live_used() says. Without the right to make a namespace: -EPERM.
+ */
+int live_calibrate(enum live_source source, unsigned n_points,
+                   struct hop_instrument *ret_instrument, struct err *err);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+#include "capture/seen.h"
+
+#include <stdint.h>
+
+/*
+ * Where frames come from, one after the other.
+ *
+ * owns    source_free() ends it; takes NULL
+ */
+struct source;
+
+struct source_ops {
+    /*
+     * The next frame: 1; 0 the end; negative: what comes cannot be read any further (a truncated or corrupt file), with a
+     * sentence that names file and offset. What came before stays good.
+     */
+    int (*next)(struct source *source, struct frame *ret_frame, struct err *err);
+    void (*free)(struct source *source);
+};
+
+struct source {
+    const struct source_ops *ops;
+};
+
+static inline int source_next(struct source *source, struct frame *ret_frame, struct err *err)
+{
+    return source->ops->next(source, ret_frame, err);
+}
+
+void source_free(struct source *source);
+
+/*
+ * A capture file: pcap (microseconds or nanoseconds, either byte order) or pcapng (several interfaces, if_tsresol,
+ * if_tsoffset), as it is or packed with gzip or zstd; "-" is stdin. Read in pieces: memory does not grow with the file.
+ *
+ * errors  -ENOENT …; -EBADMSG it is no capture, with what it looks like; -EOPNOTSUPP packed in a way that was not built in
+ */
+int source_file_open(const char *path, struct source **ret_source, struct err *err);
