@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
+#include "agent/beating.h"
 #include "agent/session.h"
+#include "agent/walk.h"
+#include "agent/watch.h"
+#include "base/auto.h"
 #include "base/clock.h"
 #include "host/host.h"
+#include "wire/hop_message.h"
 #include "wire/message.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,6 +28,7 @@ enum {
 struct agent {
     struct channel channel;
     struct session *sessions[AGENT_MAX_SESSIONS]; /* owned */
+    struct watch *watch;                          /* owned; one at a time */
     bool quit;
 };
 
@@ -115,8 +122,9 @@ static struct session **agent_named(struct agent *agent, const struct line *line
     return slot;
 }
 
-static int agent_do_facts(struct agent *agent, const struct line *line, struct err *err)
+static int agent_do_facts(struct agent *agent, const struct message *message, struct err *err)
 {
+    const struct line *line = &message->line;
     struct facts facts = {0};
     char buf[AGENT_LINE];
     struct line_out out;
@@ -127,18 +135,21 @@ static int agent_do_facts(struct agent *agent, const struct line *line, struct e
     return channel_send(&agent->channel, &out, NULL, 0, err);
 }
 
-static int agent_do_clock(struct agent *agent, const struct line *line, struct err *err)
+static int agent_do_clock(struct agent *agent, const struct message *message, struct err *err)
 {
+    const struct line *line = &message->line;
     char buf[128];
     struct line_out out;
 
     line_begin(&out, buf, sizeof buf, line->id, "ok");
     line_put_u64(&out, "mono_ns", clock_mono_ns());
+    line_put_u64(&out, "wall_ns", clock_wall_ns());
     return channel_send(&agent->channel, &out, NULL, 0, err);
 }
 
-static int agent_do_prepare(struct agent *agent, const struct line *line, struct err *err)
+static int agent_do_prepare(struct agent *agent, const struct message *message, struct err *err)
 {
+    const struct line *line = &message->line;
     struct session **slot;
     struct flow_spec spec;
     int r = message_get_spec(line, &spec, err);
@@ -149,8 +160,9 @@ static int agent_do_prepare(struct agent *agent, const struct line *line, struct
     return slot ? session_new(&agent->channel, line->id, &spec, slot, err) : -err->code;
 }
 
-static int agent_do_start(struct agent *agent, const struct line *line, struct err *err)
+static int agent_do_start(struct agent *agent, const struct message *message, struct err *err)
 {
+    const struct line *line = &message->line;
     struct session **slot;
     struct flow_trial trial;
     int r = message_get_trial(line, &trial, err);
@@ -161,8 +173,9 @@ static int agent_do_start(struct agent *agent, const struct line *line, struct e
     return slot ? session_start(*slot, line->id, &trial, err) : -EINVAL;
 }
 
-static int agent_do_stop(struct agent *agent, const struct line *line, struct err *err)
+static int agent_do_stop(struct agent *agent, const struct message *message, struct err *err)
 {
+    const struct line *line = &message->line;
     struct session **slot = agent_named(agent, line, err);
 
     if (!slot)
@@ -172,45 +185,125 @@ static int agent_do_stop(struct agent *agent, const struct line *line, struct er
     return 0;
 }
 
-static int agent_do_beat(struct agent *agent, const struct line *line, struct err *err)
+static int agent_do_beat(struct agent *agent, const struct message *message, struct err *err)
 {
     (void)agent;
-    (void)line;
+    (void)message;
     (void)err;
     return 0;
 }
 
-static int agent_do_quit(struct agent *agent, const struct line *line, struct err *err)
+static void agent_unwatch(struct agent *agent)
+{
+    alarm(AGENT_STOP_S);
+    watch_free(agent->watch);
+    alarm(0);
+    agent->watch = NULL;
+}
+
+static int agent_do_quit(struct agent *agent, const struct message *message, struct err *err)
 {
     (void)err;
     agent->quit = true;
     for (unsigned i = 0; i < AGENT_MAX_SESSIONS; i++)
         agent_drop(&agent->sessions[i]);
-    agent_ok(&agent->channel, line->id);
+    agent_unwatch(agent);
+    agent_ok(&agent->channel, message->line.id);
     return 0;
+}
+
+static int agent_do_watch(struct agent *agent, const struct message *message, struct err *err)
+{
+    AUTO(free_p) struct live_options *options = malloc(sizeof *options); /* large */
+    int r;
+
+    if (!options)
+        return err_set(err, ENOMEM, "memory for a watch");
+    if (agent->watch)
+        return err_set(err, EBUSY, "watch %u goes on", watch_id(agent->watch));
+    r = hop_message_get_options(&message->line, message->blob, message->n_blob, options, err);
+    if (r == 0)
+        r = watch_new(&agent->channel, message->line.id, options, &agent->watch, err);
+    return r;
+}
+
+static int agent_do_unwatch(struct agent *agent, const struct message *message, struct err *err)
+{
+    const struct line *line = &message->line;
+    uint64_t id = 0;
+    int r;
+
+    if (line_get_u64(line, "watch", &id) < 0)
+        return err_say(err, "%s lacks watch=NUMBER", line->verb);
+    if (!agent->watch || watch_id(agent->watch) != id)
+        return err_say(err, "there is no watch %llu", (unsigned long long)id);
+    alarm(AGENT_STOP_S);
+    r = watch_tell(agent->watch, line->id, err);
+    alarm(0);
+    agent_unwatch(agent);
+    if (r == 0)
+        agent_ok(&agent->channel, line->id);
+    return r;
+}
+
+static int agent_do_calibrate(struct agent *agent, const struct message *message, struct err *err)
+{
+    const struct line *line = &message->line;
+    const char *source = line_get(line, "source");
+    uint64_t points = 0;
+    int i = 0, r;
+
+    while (i < LIVE_SOURCE_COUNT && (!source || strcmp(source, live_source_name[i]) != 0))
+        i++;
+    if (i == LIVE_SOURCE_COUNT || i == LIVE_AUTO)
+        return err_say(err, "%s: source=%s is none that can be measured", line->verb,
+                       source ? source : "");
+    if (line_get_u64(line, "points", &points) < 0 || points < 1 || points > HOP_MAX_POINTS)
+        return err_say(err, "%s: points= is not 1 to %d", line->verb, HOP_MAX_POINTS);
+    r = watch_calibrate(&agent->channel, line->id, (enum live_source)i, (unsigned)points, err);
+    if (r == 0)
+        agent_ok(&agent->channel, line->id);
+    return r;
+}
+
+static int agent_do_path(struct agent *agent, const struct message *message, struct err *err)
+{
+    return walk_answer(&agent->channel, &message->line, err);
 }
 
 static const struct {
     const char *verb;
-    int (*call)(struct agent *agent, const struct line *line, struct err *err);
+    int (*call)(struct agent *agent, const struct message *message, struct err *err);
+    bool takes_blob;
+    bool long_one; /* may take seconds */
 } agent_verbs[] = {
-    {"facts", agent_do_facts}, {"clock", agent_do_clock}, {"prepare", agent_do_prepare},
-    {"start", agent_do_start}, {"stop", agent_do_stop},   {"beat", agent_do_beat},
-    {"quit", agent_do_quit},
+    {"facts", agent_do_facts, false, false},     {"clock", agent_do_clock, false, false},
+    {"prepare", agent_do_prepare, false, false}, {"start", agent_do_start, false, false},
+    {"stop", agent_do_stop, false, false},       {"watch", agent_do_watch, true, true},
+    {"unwatch", agent_do_unwatch, false, true},  {"calibrate", agent_do_calibrate, false, true},
+    {"path", agent_do_path, false, true},        {"beat", agent_do_beat, false, false},
+    {"quit", agent_do_quit, false, false},
 };
 
 static int agent_call(struct agent *agent, const struct message *message, struct err *err)
 {
     const struct line *line = &message->line;
+    struct beating beating;
+    int r;
 
     for (unsigned i = 0; i < sizeof agent_verbs / sizeof *agent_verbs; i++) {
         if (!line_is(line, agent_verbs[i].verb))
             continue;
-        if (message->n_blob)
+        if (message->n_blob && !agent_verbs[i].takes_blob)
             return err_say(err, "%s takes no blob", line->verb);
         if (line->id == 0 && !line_is(line, "beat"))
             return err_say(err, "%s has id 0: a request's id is 1 or more", line->verb);
-        return agent_verbs[i].call(agent, line, err);
+        if (!agent_verbs[i].long_one)
+            return agent_verbs[i].call(agent, message, err);
+        beating_begin(&beating, &agent->channel);
+        r = agent_verbs[i].call(agent, message, err);
+        beating_end(&beating);
+        return r;
     }
     return err_say(err, "verb '%.40s' is unknown", line->verb);
 }
@@ -246,15 +339,6 @@ static int agent_messages(struct agent *agent, struct err *err)
     }
 }
 
-static int agent_beat(struct agent *agent, struct err *err)
-{
-    char buf[64];
-    struct line_out out;
-
-    line_begin(&out, buf, sizeof buf, 0, "beat");
-    return channel_send(&agent->channel, &out, NULL, 0, err);
-}
-
 static int agent_loop(struct agent *agent, struct err *err)
 {
     const uint64_t beat_ns = (uint64_t)MESSAGE_BEAT_S * CLOCK_S,
@@ -273,7 +357,7 @@ static int agent_loop(struct agent *agent, struct err *err)
             r = err_set(err, ETIMEDOUT, "the controller was silent for %d s", MESSAGE_ORPHAN_S);
         }
         if (r >= 0 && !agent->quit && clock_mono_ns() >= agent->channel.last_sent_ns + beat_ns)
-            r = agent_beat(agent, err);
+            r = beating_beat(&agent->channel, err);
     }
     return r;
 }
@@ -294,6 +378,7 @@ int agent_serve(int in_fd, int out_fd)
     alarm(AGENT_END_S);
     for (unsigned i = 0; i < AGENT_MAX_SESSIONS; i++)
         session_free(agent.sessions[i]);
+    watch_free(agent.watch);
     alarm(0);
     channel_done(&agent.channel);
     if (r < 0 && r != -EPIPE && r != -ECONNRESET) {

@@ -264,6 +264,93 @@ static int text_host_port(const char *text, const char *rest, struct endpoint_te
     return 0;
 }
 
+/* Letters and digits of any host or user; '-' is no first one, as a program may take it for an option. */
+static bool text_is_word(const char *text, size_t n, const char *also)
+{
+    if (n == 0 || text[0] == '-')
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i];
+
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+              strchr(also, c)))
+            return false;
+    }
+    return true;
+}
+
+/* "if=NAME&addr=ADDRESS", each at most once. */
+static int text_ssh_query(const char *text, const char *query, struct endpoint_text *e,
+                          struct err *err)
+{
+    for (const char *p = query;; p++) {
+        size_t n = strcspn(p, "&"), key = strcspn(p, "=&");
+        bool is_if = key == 2 && strncmp(p, "if=", 3) == 0,
+             is_addr = key == 4 && strncmp(p, "addr=", 5) == 0;
+        char *to = is_if ? e->ifname : e->address;
+        size_t size = is_if ? sizeof e->ifname : sizeof e->address, len = n - key - (n > key);
+        const char *value = p + key + (n > key);
+
+        if (!is_if && !is_addr)
+            return err_say(err, "endpoint '%s': '%.*s' is neither if=NAME nor addr=ADDRESS", text,
+                           (int)n, p);
+        if (to[0])
+            return err_say(err, "endpoint '%s': %s comes twice", text, is_if ? "if=" : "addr=");
+        if (len == 0 || len >= size)
+            return err_say(err, "endpoint '%s': '%.*s' names nothing that can be", text, (int)n, p);
+        memcpy(to, value, len);
+        to[len] = 0;
+        if (is_if && (strpbrk(to, "/ \t:?") || strcmp(to, ".") == 0 || strcmp(to, "..") == 0))
+            return err_say(err, "endpoint '%s': '%s' is no interface", text, to);
+        if (is_addr && text_address(to, NULL) < 0)
+            return err_say(err, "endpoint '%s': '%s' is not an IPv4 or IPv6 address", text, to);
+        p += n;
+        if (!*p)
+            return 0;
+    }
+}
+
+/* [USER@]HOST[:PORT][?QUERY] */
+static int text_ssh(const char *text, const char *rest, struct endpoint_text *e, struct err *err)
+{
+    size_t n = strcspn(rest, "?");
+    const char *at = memrchr(rest, '@', n), *host = at ? at + 1 : rest;
+    char one[sizeof e->arg];
+    size_t len = n - (size_t)(host - rest);
+    int r;
+
+    if (at && memchr(rest, ':', (size_t)(at - rest)))
+        /* The text is not quoted: what stands there is a secret. */
+        return err_say(err,
+                       "endpoint ssh://…%.100s: no password on a command line, where everybody "
+                       "can read it: it is asked for on the terminal",
+                       at);
+    if (at &&
+        (!text_is_word(rest, (size_t)(at - rest), "._-+") || (size_t)(at - rest) >= sizeof e->user))
+        return err_say(err, "endpoint '%s': '%.*s' is no user", text, (int)(at - rest), rest);
+    if (at)
+        memcpy(e->user, rest, (size_t)(at - rest));
+    if (len >= sizeof one)
+        return err_say(err, "endpoint '%.40s…': the host's name is too long", text);
+    memcpy(one, host, len);
+    one[len] = 0;
+    if (one[0] != '[' && strchr(one, ':') != strrchr(one, ':'))
+        return err_say(err, "endpoint '%s': an IPv6 address stands in brackets", text);
+    r = text_host_port(text, one, e, err);
+    if (r < 0)
+        return r;
+    if (!text_is_word(e->arg, strlen(e->arg), one[0] == '[' ? ":.%-_" : ".-_") ||
+        (one[0] == '[' && !strchr(e->arg, ':')))
+        return err_say(err, "endpoint '%s': '%s' is no host", text, e->arg);
+    return rest[n] ? text_ssh_query(text, rest + n + 1, e, err) : 0;
+}
+
+bool text_endpoint_foreign(const struct endpoint_text *endpoint)
+{
+    return endpoint->kind == ENDPOINT_IPERF3 || endpoint->kind == ENDPOINT_IPERF2 ||
+           endpoint->kind == ENDPOINT_STAMP;
+}
+
 int text_endpoint(const char *text, struct endpoint_text *ret_endpoint, struct err *err)
 {
     struct endpoint_text e = {.kind = ENDPOINT_LOCAL};
@@ -286,6 +373,15 @@ int text_endpoint(const char *text, struct endpoint_text *ret_endpoint, struct e
             *ret_endpoint = e;
         return r;
     }
+    if (strncmp(text, "ssh://", 6) == 0) {
+        int r;
+
+        e.kind = ENDPOINT_SSH;
+        r = text_ssh(text, text + 6, &e, err);
+        if (r == 0)
+            *ret_endpoint = e;
+        return r;
+    }
     if (strncmp(text, "netns:", 6) == 0) {
         e.kind = ENDPOINT_NETNS;
         arg = text + 6;
@@ -296,8 +392,8 @@ int text_endpoint(const char *text, struct endpoint_text *ret_endpoint, struct e
         arg = text + 5;
     } else {
         return err_say(err,
-                       "endpoint '%s' is none of local, netns:NAME, exec:COMMAND, iperf3://HOST, "
-                       "iperf2://HOST, stamp://HOST",
+                       "endpoint '%s' is none of local, netns:NAME, exec:COMMAND, ssh://HOST, "
+                       "iperf3://HOST, iperf2://HOST, stamp://HOST",
                        text);
     }
     if (!*arg)

@@ -39,6 +39,7 @@ enum endpoint_kind {
     ENDPOINT_LOCAL,
     ENDPOINT_NETNS,
     ENDPOINT_EXEC,
+    ENDPOINT_SSH,
     /* Servers of other programs: a test can only go there. */
     ENDPOINT_IPERF3,
     ENDPOINT_IPERF2,
@@ -47,15 +48,23 @@ enum endpoint_kind {
 
 struct endpoint_text {
     enum endpoint_kind kind;
-    char arg[256]; /* namespace name, command, or the server's host: a name or an address */
-    uint16_t port; /* of a server, its program's default when none is named; else 0 */
+    char arg[256]; /* namespace name, command, or a host: a name or an address */
+    uint16_t
+        port; /* of a server, its program's default when none is named; of SSH 0 when none is named; else 0 */
+    /* Of SSH; "" not named. */
+    char user[64];
+    char ifname[16];  /* ?if= the interface whose address data goes to, or by which it leaves */
+    char address[64]; /* ?addr= the literal address that data goes to, or comes from */
 };
 
 /*
- * "local", "netns:NAME", "exec:COMMAND", "iperf3://HOST[:PORT]", "iperf2://HOST[:PORT]", "stamp://HOST[:PORT]"; an IPv6
- * address with a port stands in brackets.
+ * "local", "netns:NAME", "exec:COMMAND", "ssh://[USER@]HOST[:PORT][?if=NAME][&addr=ADDR]", "iperf3://HOST[:PORT]",
+ * "iperf2://HOST[:PORT]", "stamp://HOST[:PORT]"; an IPv6 address with a port stands in brackets, in ssh:// always.
  */
 int text_endpoint(const char *text, struct endpoint_text *ret_endpoint, struct err *err);
+
+/* Another program's server: no agent of ours is there. */
+bool text_endpoint_foreign(const struct endpoint_text *endpoint);
 
 /* An IPv4 or IPv6 literal; returns AF_INET or AF_INET6. */
 int text_address(const char *text, struct err *err);

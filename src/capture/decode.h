@@ -4,6 +4,8 @@
 #include "capture/seen.h"
 
 /*
+ * Since the contract: link types NULL, LOOP, RAW_OLD, RAW_BSD; decode_step_id().
+ *
  * A frame to the key that it has at every point of its way: Ethernet, 802.1Q and 802.1ad, Linux cooked v1 and v2, raw
  * IP; VXLAN, Geneve, GRE and NVGRE, IP in IP down to the innermost packet; IPv4 and IPv6 with extension headers;
  * TCP, UDP, SCTP, ICMP and ICMPv6. Every read is checked against what was captured.
@@ -13,8 +15,12 @@
  *         7637, 2003; IEEE 802.1Q
  */
 enum decode_link {
+    DECODE_NULL = 0, /* BSD's loopback; LOOP is OpenBSD's */
     DECODE_ETHERNET = 1,
-    DECODE_RAW = 101,    /* IPv4 or IPv6 by the version */
+    DECODE_RAW_OLD = 12, /* what RAW is called in old files, and on OpenBSD */
+    DECODE_RAW_BSD = 14,
+    DECODE_RAW = 101, /* IPv4 or IPv6 by the version */
+    DECODE_LOOP = 108,
     DECODE_COOKED = 113, /* LINUX_SLL */
     DECODE_IPV4 = 228,
     DECODE_IPV6 = 229,
@@ -42,7 +48,11 @@ enum decode_result decode_frame(const struct frame *frame, struct seen *ret_seen
 enum decode_result decode_flow(const struct frame *frame, struct seen_flow *ret_flow);
 
 /*
- * The same base hash as decode_frame() gives, and pos, of payload bytes inside a datagram that several were merged
- * into (UDP GRO): piece of the payload at an offset, n captured bytes of it.
+ * The pos that a datagram has whose payload begins with these bytes: for pieces of one that several were merged into
+ * (UDP GRO). n captured bytes of the piece; those beyond DECODE_POS_BYTES do not count.
  */
+enum { DECODE_POS_BYTES = 32 };
 uint32_t decode_payload_pos(const uint8_t *payload, uint32_t n);
+
+/* A base with IP ID from in it, as it is with to (0: with none): datagrams that are merged, or were one, have IDs that count up. */
+uint64_t decode_step_id(uint64_t base, uint16_t from, uint16_t to);

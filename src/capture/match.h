@@ -72,6 +72,10 @@ int match_sources(struct match *match, struct source *const sources[], const cha
  */
 int match_offsets(struct source *const sources[], unsigned n, struct hop_point ret_points[],
                   struct err *err);
+/* The same of keys: next gives those of a point one after the other; false behind the last. */
+typedef bool match_next_fn(void *arg, unsigned point, struct seen *ret_seen);
+int match_offsets_keys(match_next_fn *next, void *arg, unsigned n, struct hop_point ret_points[],
+                       struct err *err);
 /* Take times of a point as that much too late (at its first packet) and skewed; before anything is matched. */
 void match_set_offset(struct match *match, unsigned point, const struct hop_point *offset);
 

@@ -7,9 +7,9 @@
  * One packet seen at one point, cut down to what tells it from others and is the same at every point that it passes:
  * no TTL, no checksum, no MAC, no outer header, and no length, which segmentation offload changes on the way.
  *
- * shape   TCP: base of acknowledgement, options (and flags and window without payload), addresses and ports;
+ * shape   TCP: base of acknowledgement, options (and flags, window and IP ID without payload), addresses and ports;
  *         pos the sequence number. Others: base of addresses, ports and IP ID where it is not 0; pos a hash of the
- *         first bytes of payload.
+ *         first bytes of payload. flow of the other direction is flow ^ 1.
  * units   ts_ns of the point's own clock; len bytes of payload
  * source  the key is what measurements against known truth gave: matching by position with length as a value
  */
@@ -20,7 +20,8 @@ enum seen_flags {
         4, /* the capture has less of it than the key wants: equal only to what was cut alike */
     SEEN_OUTGOING =
         8, /* the point is an interface that sent it; else it received it, or nobody knows */
-    SEEN_UDP = 16, /* several may have been merged: see match_add() */
+    SEEN_UDP = 16,      /* several may have been merged: see match_add() */
+    SEEN_FRAGMENT = 32, /* the first fragment: len is its own, not that of the whole packet */
 };
 
 struct seen {

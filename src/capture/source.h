@@ -4,10 +4,11 @@
 #include "base/err.h"
 #include "capture/seen.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
- * Where frames come from, one after the other.
+ * Where frames come from, one after the other. A frame's ts_ns is 0 when the source knows no time of it.
  *
  * owns    source_free() ends it; takes NULL
  */
@@ -24,6 +25,8 @@ struct source_ops {
 
 struct source {
     const struct source_ops *ops;
+    uint64_t drops; /* packets that whoever captured says it had no room for, so far */
+    bool has_drops; /* it said so */
 };
 
 static inline int source_next(struct source *source, struct frame *ret_frame, struct err *err)

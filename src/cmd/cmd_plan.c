@@ -134,6 +134,10 @@ static void plan_scenario(const struct run_options *options, unsigned index)
         plan_ask(&asks[0]);
         plan_ask(&asks[1]);
     }
+    if (steps_hops(options, s, asks)) {
+        printf("            with the interfaces on the way under watch:\n");
+        plan_ask(&asks[0]);
+    }
 }
 
 static int plan_run(const struct command *command, int argc, char **argv)

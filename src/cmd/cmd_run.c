@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cmd/commands.h"
+#include "cmd/hops_sink.h"
 #include "cmd/interrupt.h"
 #include "cmd/record.h"
 #include "cmd/run_flags.h"
@@ -172,20 +173,28 @@ static int run_code(const struct run_job *job, enum runner_end end)
 
 static int run_measure(struct run_job *job, const struct driver *driver)
 {
-    const struct runner_hooks hooks = {.arg = job,
-                                       .on_begin = run_on_begin,
-                                       .on_interval = run_on_interval,
-                                       .on_scenario = run_on_scenario,
-                                       .on_talk = run_on_talk};
+    struct runner_hooks hooks = {.arg = job,
+                                 .on_begin = run_on_begin,
+                                 .on_interval = run_on_interval,
+                                 .on_scenario = run_on_scenario,
+                                 .on_talk = run_on_talk};
+    const struct hops_sink_options sink_options = {.nat = -1};
+    struct hops_sink *sink = NULL;
     struct err err = {0};
     enum runner_end end;
     unsigned n = 0;
     uint64_t plan_ns = run_plan_ns(&job->flags.run, &n);
     int code;
 
+    if (hops_sink_new(&sink_options, &sink, &err) < 0) {
+        log_say(LOG_ERROR, "%s", err.text);
+        return EXIT_ENVIRONMENT;
+    }
+    hooks.hop_sink = hops_sink_hooks(sink);
     progress_init(&job->progress, STDERR_FILENO, job->flags.output.quiet, n, plan_ns);
     end = runner_run(&job->flags.run, driver, job->ledger, job->interrupt_fd, &hooks, &job->run);
     progress_done(&job->progress);
+    hops_sink_free(sink);
     job->run.ended_wall_ns = clock_wall_ns();
     run_save(job);
     code = run_code(job, end);

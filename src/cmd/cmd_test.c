@@ -146,10 +146,12 @@ static int test_run(const struct command *command, int argc, char **argv)
 const struct command cmd_test = {
     .name = "test",
     .summary = "measure one pair of endpoints",
-    .args = "FROM TO   (each: local, netns:NAME, exec:COMMAND; TO also iperf3://HOST, "
+    .args = "FROM TO   (each: local, netns:NAME, exec:COMMAND, ssh://[USER@]HOST[:PORT]; TO also "
+            "iperf3://HOST, "
             "iperf2://HOST, stamp://HOST)",
     .examples = "  vnperf test local local --rr\n"
                 "  vnperf test netns:a netns:b --udp --udpbuf 64,1400\n"
+                "  vnperf test ssh://a ssh://root@b:2222?if=eth5 --tcp\n"
                 "  vnperf test netns:a 'exec:ip netns exec b' --tcp --flows 4 --bidir\n",
     .rows = test_flags_rows,
     .min_args = 2,

@@ -176,6 +176,7 @@ const struct option_row run_flags_rows[] = {
     {"under-load", 0, NULL,
      "TCP scenarios: delay idle, and beside streams there, back and both ways: four times --time",
      FLAG(under_load)},
+    {"hops", 0, NULL, "scenarios between VMs: where on the path the time goes, too", FLAG(hops)},
     {"tp-tool", 0, "NAME", "nuttcp or iperf measures the streams of TCP, and of UDP at --bandwidth",
      OPTION_CALL, 0, 0, 0, 0, run_set_tool, "nuttcp iperf"},
     {"group", 0, "ADDR", "of multicast, and asks for it (231.1.1.1; with --ipv6 ff05::231:1)",

@@ -135,6 +135,19 @@ static int test_set_address(void *target, const char *value, struct err *err)
     return 0;
 }
 
+static int test_set_host_keys(void *target, const char *value, struct err *err)
+{
+    struct test_flags *f = target;
+
+    if (strcmp(value, "strict") == 0)
+        f->pair.host_keys = REMOTE_HOST_KEYS_STRICT;
+    else if (strcmp(value, "accept-new") == 0)
+        f->pair.host_keys = REMOTE_HOST_KEYS_ACCEPT_NEW;
+    else
+        return err_say(err, "'%.40s' is neither strict nor accept-new", value);
+    return 0;
+}
+
 #define AT(member) offsetof(struct test_flags, member)
 #define FLAG(member) OPTION_FLAG, AT(member), 0, 0, 0, NULL, NULL
 #define TEXT(member)                                                                               \
@@ -216,7 +229,15 @@ const struct option_row test_flags_rows[] = {
     {"port", 0, "A[-B]", "data ports of TO (5001-5031)", CALL(test_set_port)},
     {"address", 0, "ADDR", "of TO, as FROM reaches it (found out)", CALL(test_set_address)},
     {"ipv6", '6', NULL, "use the IPv6 address", FLAG(pair.ipv6)},
-    {"agent", 0, "PATH", "the agent program, as the endpoints know it", TEXT(pair.agent)},
+    {"agent", 0, "PATH",
+     "the agent program, as the endpoints know it; to ssh:// hosts it is copied", TEXT(pair.agent)},
+    {"agent-path", 0, "PATH", "the agent as ssh:// hosts have it: nothing is copied there",
+     TEXT(pair.agent_there)},
+    {"ssh-host-keys", 0, "HOW",
+     "host keys that known_hosts lacks: strict refuses, accept-new keeps them (strict)",
+     OPTION_CALL, 0, 0, 0, 0, test_set_host_keys, "strict accept-new"},
+    {"ssh-config", 0, "FILE", "instead of ~/.ssh/config and /etc/ssh/ssh_config",
+     TEXT(pair.ssh_config)},
     {"nice", 0, "N", "priority of the agents, -20 to 19, where it is allowed (as they are)",
      CALL(test_set_nice)},
     {"test-description", 0, "TEXT", "kept with the result", MAYBE_EMPTY(description)},
@@ -249,8 +270,11 @@ static struct flow_spec test_spec(const struct test_flags *f, enum flow_kind kin
                              .gso = 1};
     bool tcp = kind == FLOW_TCP_STREAM || kind == FLOW_TCP_RR || kind == FLOW_TCP_CRR;
 
-    text_copy(spec.bind, sizeof spec.bind, f->bind);
-    if (f->pair.to.port) {
+    text_copy(spec.bind, sizeof spec.bind,
+              f->bind[0]                ? f->bind
+              : f->pair.from.address[0] ? f->pair.from.address
+                                        : f->pair.from.ifname);
+    if (text_endpoint_foreign(&f->pair.to)) {
         spec.peer = test_peer(f->pair.to.kind);
         spec.port = f->pair.to.port;
         spec.port_last = 0;
@@ -285,7 +309,8 @@ static uint64_t test_warmup(const struct test_flags *f, enum flow_kind kind)
 {
     uint64_t ns = f->warmup_ns != UINT64_MAX ? f->warmup_ns : measure_warmup(kind, f->time_ns);
 
-    return f->warmup_ns == UINT64_MAX && f->pair.to.port ? ns - ns % CLOCK_S : ns;
+    return f->warmup_ns == UINT64_MAX && text_endpoint_foreign(&f->pair.to) ? ns - ns % CLOCK_S
+                                                                            : ns;
 }
 
 static int test_add(struct test_flags *f, enum flow_kind kind, uint32_t payload, struct err *err)
@@ -298,18 +323,19 @@ static int test_add(struct test_flags *f, enum flow_kind kind, uint32_t payload,
 
     if (f->pair.n_asks == PAIR_MAX_ASKS)
         return err_say(err, "more than %d tests at once", PAIR_MAX_ASKS);
-    *ask = (struct measure_ask){
-        .spec = test_spec(f, kind, payload),
-        .pin_server = f->pin_server,
-        .rate_bps = stream ? f->bandwidth_bps : 0,
-        .duration_ns = f->time_ns,
-        .warmup_ns = test_warmup(f, kind),
-        .warmup_find = f->warmup_find,
-        .interval_ns = f->interval_ns                        ? f->interval_ns
-                       : f->time_ns >= 2 * (uint64_t)CLOCK_S ? CLOCK_S
-                                                             : f->time_ns / 10,
-        .search = kind == FLOW_UDP_STREAM && !f->bandwidth_bps && !f->pair.to.port,
-        .n_loss_targets = f->n_loss_targets};
+    *ask =
+        (struct measure_ask){.spec = test_spec(f, kind, payload),
+                             .pin_server = f->pin_server,
+                             .rate_bps = stream ? f->bandwidth_bps : 0,
+                             .duration_ns = f->time_ns,
+                             .warmup_ns = test_warmup(f, kind),
+                             .warmup_find = f->warmup_find,
+                             .interval_ns = f->interval_ns                        ? f->interval_ns
+                                            : f->time_ns >= 2 * (uint64_t)CLOCK_S ? CLOCK_S
+                                                                                  : f->time_ns / 10,
+                             .search = kind == FLOW_UDP_STREAM && !f->bandwidth_bps &&
+                                       !text_endpoint_foreign(&f->pair.to),
+                             .n_loss_targets = f->n_loss_targets};
     memcpy(ask->loss_target, f->loss_target, sizeof ask->loss_target);
     if (ask->interval_ns > ask->duration_ns)
         ask->interval_ns = ask->duration_ns;
@@ -360,7 +386,7 @@ static int test_asks_under_load(struct test_flags *f, struct err *err)
         return err_say(err, "--under-load --udp needs --bandwidth");
     if (f->imix || sizes->n > 1)
         return err_say(err, "--under-load takes one size of its stream");
-    if (f->pair.to.port || f->pair.tool)
+    if (text_endpoint_foreign(&f->pair.to) || f->pair.tool)
         return err_say(err, "--under-load needs an agent of ours at both ends");
     r = f->rr       ? test_add(f, FLOW_TCP_RR, f->rr_bytes, err)
         : f->udp_rr ? test_add(f, FLOW_UDP_RR, f->rr_bytes, err)
@@ -384,7 +410,7 @@ static int test_check_tool(const struct test_flags *f, struct err *err)
 {
     int r = 0;
 
-    if (f->pair.to.port)
+    if (text_endpoint_foreign(&f->pair.to))
         return err_say(err, "--tp-tool starts the tool at both ends: '%s' is none",
                        f->pair.to_text);
     for (unsigned i = 0; i < f->pair.n_asks && r == 0; i++)
@@ -399,16 +425,16 @@ static int test_asks(struct test_flags *f, struct err *err)
 
     if (!f->pair.group[0])
         text_copy(f->pair.group, sizeof f->pair.group, scenario_group(f->pair.ipv6));
-    if (f->pair.to.port && f->loss_set)
+    if (text_endpoint_foreign(&f->pair.to) && f->loss_set)
         return err_say(err, "--loss: the search needs our own agent at '%s'", f->pair.to_text);
     if (f->pair.to.kind == ENDPOINT_IPERF2 && (f->reverse || f->bidir))
         return err_say(err, "'%s': iperf 2 takes traffic towards itself only", f->pair.to_text);
-    if (f->pair.to.port && f->pair.to.kind != ENDPOINT_STAMP && f->warmup_ns != UINT64_MAX &&
-        f->warmup_ns % CLOCK_S)
+    if (text_endpoint_foreign(&f->pair.to) && f->pair.to.kind != ENDPOINT_STAMP &&
+        f->warmup_ns != UINT64_MAX && f->warmup_ns % CLOCK_S)
         return err_say(err, "--warmup: '%s' leaves out whole seconds only", f->pair.to_text);
     if (f->multicast && f->loss_set)
         return err_say(err, "--loss: there is no search of a multicast rate, --bandwidth sets it");
-    if (f->pair.from.port)
+    if (text_endpoint_foreign(&f->pair.from))
         return err_say(err, "'%s' can only be where a test goes to", f->pair.from_text);
     if (f->pair.to.kind == ENDPOINT_STAMP)
         f->stamp = true;
@@ -462,7 +488,7 @@ static int test_endpoints(struct test_flags *f, char **args, int n_args, struct 
     for (int i = 2; i < n_args && r == 0; i++) {
         f->pair.more_text[f->pair.n_more] = args[i];
         r = text_endpoint(args[i], &f->pair.more[f->pair.n_more++], err);
-        if (r == 0 && f->pair.more[i - 2].port)
+        if (r == 0 && text_endpoint_foreign(&f->pair.more[i - 2]))
             r = err_say(err, "'%s' receives no group", args[i]);
     }
     return r;

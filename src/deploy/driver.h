@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/text.h"
 #include "model/facts.h"
 #include "model/flow_spec.h"
 
@@ -43,12 +44,15 @@ struct placed {
     uint32_t mtu;
 };
 
-/* An agent that runs: talk over in and out, wait for pid. */
+struct remote; /* deploy/remote.h */
+
+/* An agent that runs: talk over in and out, wait for pid or remote. */
 struct spawned {
     int in_fd;  /* owned by the caller: write lines here */
     int out_fd; /* owned by the caller: read lines here */
     pid_t
         pid; /* a child of this process in a session of its own, to be waited for by spawned_end(); 0 none */
+    struct remote *remote; /* owned: a program on another host, ended by spawned_end(); NULL none */
 };
 
 struct driver_state; /* each driver's own */
@@ -115,8 +119,29 @@ int spawn_netns(const char *name, char *const argv[], struct spawned *ret_spawne
 int spawn_command(const char *command, char *const argv[], struct spawned *ret_spawned,
                   struct err *err);
 
+/* What an SSH host key that known_hosts does not have is worth. One that has changed is always an error. */
+enum remote_host_keys { REMOTE_HOST_KEYS_STRICT, REMOTE_HOST_KEYS_ACCEPT_NEW };
+
+struct remote_options {
+    enum remote_host_keys host_keys;
+    const char
+        *config; /* lent: read instead of ~/.ssh/config and /etc/ssh/ssh_config; NULL, "" those */
+    bool
+        push; /* argv[0] is a file of this machine that is put there first; else a program that is there */
+    int interrupt_fd; /* lent: readable when the user wants to stop; -1 none */
+};
+
 /*
- * Close the pipes, give the program up to grace_ns to end by itself, then SIGKILL it and its process group; reap it.
+ * Start argv on another host, over SSH. at is an ENDPOINT_SSH. Errors as deploy/remote.h has them: -ENOEXEC nothing can run
+ * there, -ECANCELED a signal came, codes of this machine (-ENOMEM, -EMFILE); all others mean that the host is not reached or
+ * not entered.
+ */
+int spawn_ssh(const struct endpoint_text *at, const struct remote_options *options,
+              char *const argv[], struct spawned *ret_spawned, struct err *err);
+
+/*
+ * Close the pipes, give the program up to grace_ns to end by itself, then SIGKILL it and its process group; reap it. A
+ * program on another host loses its connection then.
  * Takes a zeroed or ended one. Comes before the driver's close().
  */
 void spawned_end(struct spawned *spawned, uint64_t grace_ns);

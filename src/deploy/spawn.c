@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "deploy/process.h"
+#include "deploy/remote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -125,7 +126,7 @@ static void spawn_mount(bool proc)
 static int spawn_files(const struct spawn_request *q, const struct spawn_pipes *p)
 {
     int in = fcntl(q->stdin_fd ? q->stdin_fd : p->in[0], F_DUPFD_CLOEXEC, SPAWN_FD_SAFE);
-    int out = fcntl(p->out[1], F_DUPFD_CLOEXEC, SPAWN_FD_SAFE);
+    int out = fcntl(q->stdout_fd ? q->stdout_fd : p->out[1], F_DUPFD_CLOEXEC, SPAWN_FD_SAFE);
     int pass[SPAWN_PASS_MAX] = {0};
 
     if (in < 0 || out < 0)
@@ -253,8 +254,8 @@ int spawn_start(const struct spawn_request *q, struct spawned *ret_spawned, stru
     sigset_t all, was;
     int r;
 
-    if ((!q->stdin_fd && (r = spawn_pipe(p.in)) < 0) || (r = spawn_pipe(p.out)) < 0 ||
-        (r = spawn_pipe(p.note)) < 0)
+    if ((!q->stdin_fd && (r = spawn_pipe(p.in)) < 0) ||
+        (!q->stdout_fd && (r = spawn_pipe(p.out)) < 0) || (r = spawn_pipe(p.note)) < 0)
         return err_set(err, r, "making pipes for %s", q->argv[0]);
     /* No handler of ours may run in the child before its signals are reset. */
     sigfillset(&all);
@@ -279,9 +280,8 @@ int spawn_start(const struct spawn_request *q, struct spawned *ret_spawned, stru
         spawn_wait(pid);
     if (r < 0)
         return r;
-    ret_spawned->pid = pid;
-    ret_spawned->in_fd = TAKE_FD(p.in[1]);
-    ret_spawned->out_fd = TAKE_FD(p.out[0]);
+    *ret_spawned =
+        (struct spawned){.pid = pid, .in_fd = TAKE_FD(p.in[1]), .out_fd = TAKE_FD(p.out[0])};
     return 0;
 }
 
@@ -320,6 +320,7 @@ void spawned_end(struct spawned *spawned, uint64_t grace_ns)
         close(spawned->out_fd);
     if (spawned->pid > 0)
         spawn_finish(spawned->pid, clock_mono_ns() + grace_ns, &killed);
+    remote_end(spawned->remote, grace_ns);
     *spawned = (struct spawned){.in_fd = -1, .out_fd = -1};
 }
 

@@ -24,6 +24,7 @@ struct spawn_request {
     bool own_mounts; /* /sys and /proc of those namespaces, as far as they may be mounted */
 
     int stdin_fd;                /* 0 a pipe to the caller; else this file */
+    int stdout_fd;               /* 0 a pipe to the caller; else this file */
     bool stderr_to_out;          /* stderr goes where stdout goes; else to ours */
     int pass_fd[SPAWN_PASS_MAX]; /* known to the program as 7 and 8; 0 none */
 

@@ -46,9 +46,25 @@ static bool address_text(const struct ifaddrs *i, char *ret, size_t size)
     return false;
 }
 
+/* One more of a list, "NAME=ADDRESS/PREFIX" with a name. Whole or not at all: half an address would be another machine's. */
+static void address_add(char list[FACT_VALUE_SIZE], const char *address, const char *name)
+{
+    size_t used = strlen(list);
+
+    if (used + strlen(address) + (name ? strlen(name) + 1 : 0) + 2 > FACT_VALUE_SIZE)
+        return;
+    if (used)
+        list[used++] = ' ';
+    if (name) {
+        used += (size_t)(stpcpy(list + used, name) - (list + used));
+        list[used++] = '=';
+    }
+    stpcpy(list + used, address);
+}
+
 void address_facts(struct facts *facts)
 {
-    char list[2][FACT_VALUE_SIZE] = {"", ""};
+    char list[2][FACT_VALUE_SIZE] = {"", ""}, by_name[FACT_VALUE_SIZE] = "";
     struct ifaddrs *all = NULL;
 
     if (getifaddrs(&all) < 0)
@@ -59,12 +75,12 @@ void address_facts(struct facts *facts)
 
         if (!address_text(i, one, sizeof one))
             continue;
+        address_add(by_name, one, i->ifa_name);
         to = list[i->ifa_addr->sa_family == AF_INET6];
-        /* A whole address or none: half of one would be another machine's. */
-        if (strlen(to) + strlen(one) + 2 < sizeof list[0])
-            snprintf(to + strlen(to), sizeof list[0] - strlen(to), "%s%s", to[0] ? " " : "", one);
+        address_add(to, one, NULL);
     }
     freeifaddrs(all);
     facts_put(facts, "addresses", list[0]);
     facts_put(facts, "addresses_v6", list[1]);
+    facts_put(facts, "interface_addresses", by_name);
 }

@@ -4,6 +4,7 @@
 #include "interop/foreign_datagram.h"
 #include "interop/foreign_udp.h"
 #include "traffic/arrival.h"
+#include "traffic/call.h"
 #include "traffic/sequence.h"
 #include "traffic/stamp.h"
 #include "traffic/wake.h"
@@ -20,6 +21,7 @@ enum {
     FOREIGN_NAP_NS = 200 * CLOCK_US,
     FOREIGN_IDLE_NS = 20 * CLOCK_MS, /* silent for so long: wait in poll() */
     FOREIGN_POLL_MS = 20,
+    FOREIGN_LATE_MOST = 1 << 20, /* datagrams; a peer that never ends does not hold us */
 };
 
 struct foreign_receiver {
@@ -157,8 +159,8 @@ static bool foreign_receive_drain(struct foreign_receive *u, struct foreign_rece
 
         for (uint32_t i = 0; i < FOREIGN_RECEIVE_BATCH && u->side->form == FOREIGN_IPERF2; i++)
             u->messages[i].msg_hdr.msg_namelen = sizeof u->from[i];
-        n = recvmmsg(r->flow->fd, u->messages, FOREIGN_RECEIVE_BATCH, MSG_DONTWAIT | MSG_TRUNC,
-                     NULL);
+        n = call_recvmmsg(r->flow->fd, u->messages, FOREIGN_RECEIVE_BATCH,
+                          MSG_DONTWAIT | MSG_TRUNC);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -319,6 +321,28 @@ void foreign_udp_answer(struct worker *worker)
     }
     if (u)
         foreign_receive_done(u);
+}
+
+void foreign_udp_take_late(enum foreign_form form, int fd, struct foreign_flow *flow)
+{
+    uint32_t head_bytes = foreign_head_bytes(form);
+
+    for (int i = 0; i < FOREIGN_LATE_MOST; i++) {
+        uint8_t head[FOREIGN_HEAD_BYTES] = {0};
+        struct foreign_datagram d;
+        ssize_t n = recv(fd, head, sizeof head, MSG_DONTWAIT | MSG_TRUNC);
+
+        if (n < 0 && errno != EINTR)
+            return;
+        if (n < (ssize_t)head_bytes)
+            continue;
+        foreign_datagram_read(form, head, (uint32_t)n, &d);
+        if (d.number <= 0 || (uint64_t)d.number <= flow->total)
+            continue;
+        flow->lost += (uint64_t)d.number - flow->total - 1;
+        flow->total = (uint64_t)d.number;
+        flow->received++;
+    }
 }
 
 const struct endpoint_ops foreign_udp = {

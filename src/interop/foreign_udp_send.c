@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "interop/foreign_datagram.h"
 #include "interop/foreign_udp.h"
+#include "traffic/call.h"
 #include "traffic/pacing.h"
 #include "traffic/wake.h"
 
@@ -113,7 +114,7 @@ static void foreign_send_block(struct foreign_sender *s, uint64_t now)
 static int foreign_send_call(struct foreign_send *u, struct foreign_sender *s, uint64_t now,
                              uint32_t n)
 {
-    int r = sendmmsg(s->flow->fd, u->messages, n, MSG_DONTWAIT);
+    int r = call_sendmmsg(s->flow->fd, u->messages, n, MSG_DONTWAIT);
 
     if (r >= 0)
         return r;

@@ -31,6 +31,7 @@ struct iperf2_client {
     struct iperf2_report *reports; /* owned; UDP */
     int *fds;                      /* owned */
     struct engine *engine;         /* owned */
+    bool refused;                  /* UDP: a datagram that says "end" was */
 };
 
 static int iperf2_open(struct iperf2_client *c, struct err *err)
@@ -91,7 +92,7 @@ static void iperf2_say_end(struct iperf2_client *c)
         bytes[IPERF2_DATAGRAM_BYTES] = IPERF2_WIDE_NUMBERS >> 24;
         /* Refused or full: the next copy goes out later all the same. */
         if (send(c->engine->flows[i].fd, bytes, iperf2_end_bytes(c), MSG_DONTWAIT) < 0)
-            continue;
+            c->refused |= errno == ECONNREFUSED;
     }
 }
 
@@ -106,8 +107,10 @@ static uint32_t iperf2_take_reports(struct iperf2_client *c)
 
         for (int k = 0; k < IPERF2_READS && !c->flows[i].finished; k++) {
             n = recv(c->engine->flows[i].fd, bytes, sizeof bytes, MSG_DONTWAIT);
-            if (n < 0)
+            if (n < 0) {
+                c->refused |= errno == ECONNREFUSED;
                 break;
+            }
             c->flows[i].finished = iperf2_report_read(bytes, (size_t)n, &c->reports[i]);
         }
         n_waiting += !c->flows[i].finished;
@@ -137,6 +140,9 @@ static int iperf2_finish(struct iperf2_client *c, struct err *err)
             n_waiting = iperf2_take_reports(c);
         } while (n_waiting && clock_mono_ns() < until);
     }
+    /* Between two of its sockets a server refuses for a moment; one that answers none of the flows is not there. */
+    if (n_waiting == n && c->refused)
+        return err_set(err, ECONNREFUSED, "nobody takes datagrams there");
     return n_waiting ? err_set(err, ETIMEDOUT, "it did not answer the end of %u of %u streams",
                                n_waiting, n)
                      : 0;

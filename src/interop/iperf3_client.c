@@ -2,6 +2,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "interop/foreign.h"
+#include "interop/foreign_udp.h"
 #include "interop/iperf3_streams.h"
 #include "interop/talk.h"
 #include "traffic/tcp_info.h"
@@ -287,6 +288,9 @@ static int iperf3_exchange(struct iperf3_client *c, struct iperf3_results *resul
                             &c->parts[part], err);
         c->has[part] = r == 0;
     }
+    for (uint32_t i = 0; r == 0 && c->flows && i < c->n_flows; i++)
+        if (!c->engine->flows[i].sends)
+            foreign_udp_take_late(c->side.form, c->engine->flows[i].fd, &c->flows[i]);
     if (r == 0 && c->flows && c->has[FLOW_RECEIVED])
         iperf3_near_loss(c->engine, c->flows, results, &c->parts[FLOW_RECEIVED]);
     return r;

@@ -22,6 +22,7 @@ enum {
     IPERF3_DAY_S = 86400,
     IPERF3_OUTPUT_LINE = 128,
     IPERF3_TIME_RAN_OUT = 160,
+    IPERF3_LOOK_NS = 100 * CLOCK_MS, /* from one look for repeated requests to the next */
 };
 
 struct iperf3_server {
@@ -146,11 +147,14 @@ static int iperf3_take_streams(struct iperf3_server *s, struct err *err)
         struct pollfd p[3] = {{.fd = s->talk.stop_fd, .events = POLLIN},
                               {.fd = test->fd, .events = POLLIN},
                               {.fd = test->came_fd, .events = POLLIN}};
+        uint64_t until = clock_mono_ns() + IPERF3_LOOK_NS;
         uint32_t n;
         eventfd_t came;
 
-        if (poll(p, 3, clock_ms_until(deadline)) < 0 && errno != EINTR)
+        if (poll(p, 3, clock_ms_until(until < deadline ? until : deadline)) < 0 && errno != EINTR)
             return err_set(err, errno, "waiting for streams");
+        if (test->udp)
+            serve_udp_answer_again(test);
         if (p[2].revents)
             eventfd_read(test->came_fd, &came);
         pthread_mutex_lock(&test->serve->lock);

@@ -34,7 +34,8 @@ struct serve_test {
     enum serve_phase phase;
     int stream_fds[IPERF3_MAX_STREAMS];  /* owned; until the engine has them */
     uint64_t orders[IPERF3_MAX_STREAMS]; /* by which they were accepted */
-    uint32_t n_streams, n_wanted;
+    uint16_t ports[IPERF3_MAX_STREAMS];  /* UDP: the client's, of each stream so far */
+    uint32_t n_streams, n_wanted, n_ports;
     int came_fd;        /* owned; eventfd: a stream came */
     uint32_t udp_bytes; /* of buffers, its part of serve->udp_bytes */
     bool over;          /* the thread is about to end */
@@ -87,6 +88,11 @@ int serve_udp_share(struct serve_test *test, uint32_t n_streams);
 void serve_udp_share_ports(struct serve *serve);
 /* Something came to iperf3's port. */
 void serve_iperf3_udp(struct serve *serve);
+/*
+ * By a test's own thread, while it waits for streams: who asks again for one that he has did not get our answer, and gets it
+ * once more.
+ */
+void serve_udp_answer_again(struct serve_test *test);
 /* Something came to iperf2's. */
 void serve_iperf2_udp(struct serve *serve);
 /* Have a socket that listens. errors  -errno: try again later */

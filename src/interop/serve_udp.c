@@ -18,7 +18,9 @@ enum {
     SERVE_UDP_ALL = 128 << 20,  /* of all tests, above what every socket has: */
     SERVE_UDP_BUFFER_MIN = 208 << 10,
     SERVE_UDP_PART = 4, /* a test gets this part of what the others have left */
+    SERVE_REQUEST_BYTES = 8,
 };
+#define SERVE_REPLY "6789"
 
 int serve_udp_share(struct serve_test *test, uint32_t n_streams)
 {
@@ -119,7 +121,7 @@ static void serve_read_requests(const struct serve *serve, int fd, const union s
         union socket_address peer = {0};
         struct in6_addr address;
         uint16_t port, own_port = 0;
-        char bytes[8];
+        char bytes[SERVE_REQUEST_BYTES];
 
         if (recvfrom(fd, bytes, sizeof bytes, MSG_DONTWAIT, &peer.any, &(socklen_t){sizeof peer}) <
             0)
@@ -136,8 +138,37 @@ static void serve_read_requests(const struct serve *serve, int fd, const union s
 }
 
 /*
+ * Has that port of that host its stream already? Who waits long asks again (our own client does, iperf3's never), and both
+ * requests may be read only when this thread gets its CPU: the second is no second stream. Under lock.
+ */
+static bool serve_is_repeated(const struct serve *serve, const union socket_address *peer)
+{
+    struct in6_addr address;
+    uint16_t port;
+
+    serve_address(peer, &address, &port);
+    for (const struct serve_test *test = serve->tests; test; test = test->next)
+        for (uint32_t i = 0; i < test->n_ports && !test->over; i++)
+            if (test->ports[i] == port && serve_same_host(&test->peer, peer))
+                return true;
+    return false;
+}
+
+void serve_udp_answer_again(struct serve_test *test)
+{
+    char bytes[SERVE_REQUEST_BYTES];
+
+    pthread_mutex_lock(&test->serve->lock);
+    for (uint32_t i = 0; i < test->n_streams; i++)
+        if (recv(test->stream_fds[i], bytes, sizeof bytes, MSG_DONTWAIT) >= 0)
+            (void)!send(test->stream_fds[i], SERVE_REPLY, sizeof SERVE_REPLY - 1,
+                        MSG_DONTWAIT | MSG_NOSIGNAL);
+    pthread_mutex_unlock(&test->serve->lock);
+}
+
+/*
  * An iperf3 client asks for a UDP stream: a socket for it alone, then the answer, and then it counts: the test goes on
- * when it has all, and they are the engine's. A repeated request is answered never; iperf3 does not repeat it.
+ * when it has all, and they are the engine's.
  */
 static void serve_udp_request(struct serve *serve, const union socket_address *peer,
                               struct serve_requests *requests)
@@ -146,13 +177,16 @@ static void serve_udp_request(struct serve *serve, const union socket_address *p
     struct serve_test *test;
 
     pthread_mutex_lock(&serve->lock);
-    test = serve_waits_for(serve, peer);
+    test = serve_is_repeated(serve, peer) ? NULL : serve_waits_for(serve, peer);
     if (test)
         fd = serve_udp_connected(test, peer);
     if (fd >= 0) {
         /* Between bind and connect it may have got another's first datagram: that is not to be lost. */
         serve_read_requests(serve, fd, peer, requests);
-        if (send(fd, "6789", 4, MSG_DONTWAIT | MSG_NOSIGNAL) == 4) {
+        if (send(fd, SERVE_REPLY, sizeof SERVE_REPLY - 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+            struct in6_addr address;
+
+            serve_address(peer, &address, &test->ports[test->n_ports++]);
             test->stream_fds[test->n_streams] = TAKE_FD(fd);
             test->orders[test->n_streams++] = serve->n_accepted++;
             eventfd_write(test->came_fd, 1);

@@ -15,6 +15,7 @@ static int delay_room(struct hist **hist)
 int delay_add(struct delay *d, int64_t ns)
 {
     struct hist **hist = ns < 0 ? &d->negative : &d->positive;
+    int64_t apart;
     double beyond;
 
     if (!*hist && delay_room(hist) < 0)
@@ -26,7 +27,9 @@ int delay_add(struct delay *d, int64_t ns)
         d->max = ns;
     if (d->count++ == 0)
         d->origin = ns;
-    beyond = (double)(ns - d->origin);
+    /* Exact wherever it can be. */
+    beyond = __builtin_sub_overflow(ns, d->origin, &apart) ? (double)ns - (double)d->origin
+                                                           : (double)apart;
     d->sum += beyond;
     d->sum_squares += beyond * beyond;
     return 0;
@@ -35,6 +38,7 @@ int delay_add(struct delay *d, int64_t ns)
 int delay_merge(struct delay *d, const struct delay *other)
 {
     double shift, n = (double)other->count;
+    int64_t apart;
 
     if (other->count == 0)
         return 0;
@@ -51,7 +55,9 @@ int delay_merge(struct delay *d, const struct delay *other)
         d->max = other->max;
     if (d->count == 0)
         d->origin = other->origin;
-    shift = (double)(other->origin - d->origin);
+    shift = __builtin_sub_overflow(other->origin, d->origin, &apart)
+                ? (double)other->origin - (double)d->origin
+                : (double)apart;
     d->sum_squares += other->sum_squares + 2 * shift * other->sum + n * shift * shift;
     d->sum += other->sum + n * shift;
     d->count += other->count;
@@ -85,7 +91,8 @@ int64_t delay_percentile(const struct delay *d, double share)
     rank = rank < 1 ? 1 : rank > d->count ? d->count : rank;
     if (rank <= below)
         /* The rank-th from below is the (below - rank + 1)-th of the magnitudes. */
-        ns = -(int64_t)hist_percentile(d->negative, ((double)(below - rank) + 0.5) / (double)below);
+        ns = (int64_t)(0 - hist_percentile(d->negative,
+                                           ((double)(below - rank) + 0.5) / (double)below));
     else
         ns = (int64_t)hist_percentile(d->positive,
                                       ((double)(rank - below) - 0.5) / (double)(d->count - below));

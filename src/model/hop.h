@@ -75,10 +75,12 @@ struct hop {
     uint8_t from, to; /* points */
     bool
         whole; /* from the first point of the path to the last, beside the hops that it consists of */
-    uint64_t matched;
-    uint64_t lost;       /* seen at from, and at no later point, inside the time both saw */
+    uint64_t matched; /* seen at both, and told apart: as many delays */
+    uint64_t
+        lost; /* seen at from, and at no later point, between the first and last that came to to */
     uint64_t duplicated; /* seen at to again */
-    uint64_t reordered;  /* RFC 4737 type-P-reordered, by the order at from */
+    uint64_t
+        reordered; /* RFC 4737 type-P-reordered, by the order at from, over all flows; of a flow by its own */
     uint64_t only_later; /* seen at to and at no earlier point */
     uint64_t ambiguous;  /* equal packets that nothing tells apart: not in delay */
     bool lost_is_bound;  /* something was not captured: lost is at most this */

@@ -85,6 +85,8 @@ void scenario_result_done(struct scenario_result *scenario)
         measurement_done(&scenario->measurements[i]);
     free(scenario->measurements);
     free(scenario->repeats);
+    hops_done(scenario->hops);
+    free(scenario->hops);
     *scenario = (struct scenario_result){0};
 }
 

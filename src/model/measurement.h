@@ -3,6 +3,7 @@
 
 #include "model/facts.h"
 #include "model/flow_spec.h"
+#include "model/hop.h"
 #include "model/result.h"
 
 /*
@@ -162,6 +163,8 @@ struct scenario_result {
     uint32_t room;           /* of measurements */
     struct repeats *repeats; /* owned; of measurements that were repeated */
     uint32_t n_repeats;
+    struct hops *hops;     /* owned; NULL: not asked for, or not measured: */
+    char hops_reason[320]; /* why; "" not asked for */
 };
 
 struct node_result {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/pair_run.h"
 #include "base/clock.h"
+#include "deploy/remote.h"
 #include "plan/under_load.h"
 
 #include <arpa/inet.h>
@@ -12,9 +13,16 @@
 
 enum { PAIR_HELLO_S = 10, PAIR_CLOCK_ASKS = 5, PAIR_QUIT_MS = 500 };
 
-static int pair_spawn_at(const struct endpoint_text *endpoint, char *const argv[],
-                         struct spawned *ret, struct err *err)
+/* An agent is put on a host that is reached over SSH; any other program is there. */
+static int pair_spawn(const struct pair_options *options, const struct endpoint_text *endpoint,
+                      bool put, int interrupt_fd, char *const argv[], struct spawned *ret,
+                      struct err *err)
 {
+    const struct remote_options remote = {.host_keys = options->host_keys,
+                                          .config = options->ssh_config,
+                                          .push = put,
+                                          .interrupt_fd = interrupt_fd};
+
     switch (endpoint->kind) {
     case ENDPOINT_LOCAL:
         return spawn_local(argv, ret, err);
@@ -22,6 +30,8 @@ static int pair_spawn_at(const struct endpoint_text *endpoint, char *const argv[
         return spawn_netns(endpoint->arg, argv, ret, err);
     case ENDPOINT_EXEC:
         return spawn_command(endpoint->arg, argv, ret, err);
+    case ENDPOINT_SSH:
+        return spawn_ssh(endpoint, &remote, argv, ret, err);
     case ENDPOINT_IPERF3:
     case ENDPOINT_IPERF2:
     case ENDPOINT_STAMP:
@@ -30,27 +40,57 @@ static int pair_spawn_at(const struct endpoint_text *endpoint, char *const argv[
     return err_set(err, EINVAL, "no agent runs there");
 }
 
-static int pair_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
-                      const char *text, struct peer_set *set, struct run_result *run,
-                      struct peer **ret_peer, struct err *err)
+int pair_run_spawn(const struct pair_options *options, const struct endpoint_text *endpoint,
+                   char *const argv[], struct spawned *ret, struct err *err)
+{
+    return pair_spawn(options, endpoint, false, -1, argv, ret, err);
+}
+
+/* Of the many ways not to get into a host one code; the sentence has the rest. */
+static int pair_ssh_code(int r)
+{
+    switch (r) {
+    case 0:
+    case -ECANCELED:
+        return r;
+    case -ENOEXEC:
+    case -ENOENT:
+    case -ENOMEM:
+    case -EMFILE:
+    case -ENFILE:
+    case -EAGAIN:
+    case -EINVAL:
+        return -ENOPKG;
+    default:
+        return -EHOSTUNREACH;
+    }
+}
+
+int pair_run_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
+                   const char *text, const char *name, struct peer_set *set, struct run_result *run,
+                   struct peer **ret_peer, struct err *err)
 {
     struct node_result *node = &run->nodes[run->n_nodes];
     struct spawned spawned;
     struct peer_program program;
     struct peer *peer = NULL;
+    bool ssh = endpoint->kind == ENDPOINT_SSH, there = ssh && options->agent_there[0];
     int r;
 
-    peer_program_init(&program, options->agent, options->nice);
-    r = pair_spawn_at(endpoint, program.argv, &spawned, err);
+    peer_program_init(&program, there ? options->agent_there : options->agent, options->nice);
+    r = pair_spawn(options, endpoint, ssh && !there, set->interrupt_fd, program.argv, &spawned,
+                   err);
+    if (ssh)
+        r = pair_ssh_code(r);
     if (r == 0)
-        r = peer_set_add(set, text, &spawned, (uint64_t)PAIR_HELLO_S * CLOCK_S, &peer, err);
+        r = peer_set_add(set, name, &spawned, (uint64_t)PAIR_HELLO_S * CLOCK_S, &peer, err);
     if (r == 0)
         r = peer_ask_clock(set, peer, PAIR_CLOCK_ASKS, err);
     if (r == 0)
         r = peer_ask_facts(set, peer, err);
     if (r < 0 || !peer)
         return err_wrap(err, r, "starting the agent at %s", text);
-    text_copy(node->name, sizeof node->name, text);
+    text_copy(node->name, sizeof node->name, name);
     node->facts = peer->facts;
     run->n_nodes++;
     *ret_peer = peer;
@@ -123,13 +163,6 @@ static bool pair_pick(const char *from_list, const char *to_list, int family, ch
     return best;
 }
 
-/* Another program's server: no agent of ours is there. */
-static bool pair_is_foreign(const struct endpoint_text *endpoint)
-{
-    return endpoint->kind == ENDPOINT_IPERF3 || endpoint->kind == ENDPOINT_IPERF2 ||
-           endpoint->kind == ENDPOINT_STAMP;
-}
-
 /* The first address of a host's name. */
 static int pair_resolve(const struct pair_options *options, char *ret, size_t size, struct err *err)
 {
@@ -151,6 +184,41 @@ static int pair_resolve(const struct pair_options *options, char *ret, size_t si
     return 0;
 }
 
+/* The address of ?if=, as "NAME=ADDRESS/PREFIX" in the facts of its agent. */
+static int pair_of_interface(const struct endpoint_text *endpoint, const struct peer *peer,
+                             int family, char *ret, size_t size, struct err *err)
+{
+    size_t n = strlen(endpoint->ifname);
+
+    for (const char *p = facts_get(&peer->facts, "interface_addresses"); p && *p;) {
+        size_t len = strcspn(p, " ");
+        uint8_t address[16];
+        unsigned prefix;
+
+        if (len > n && strncmp(p, endpoint->ifname, n) == 0 && p[n] == '=' &&
+            pair_parse(p + n + 1, len - n - 1, family, address, &prefix)) {
+            snprintf(ret, size, "%.*s", (int)strcspn(p + n + 1, "/"), p + n + 1);
+            return 0;
+        }
+        p += len + (p[len] == ' ');
+    }
+    err_say(err, "%s has no %s address on %s that its agent tells (?addr= names one)",
+            endpoint->arg, family == AF_INET6 ? "IPv6" : "IPv4", endpoint->ifname);
+    return -EHOSTUNREACH;
+}
+
+/* The address by which we are connected to a host: good for others too, unless it is this machine's own loop. */
+static bool pair_of_connection(const struct peer *peer, int family, char *ret, size_t size)
+{
+    const char *address = remote_address(peer->spawned.remote);
+    uint8_t bytes[16];
+
+    if (inet_pton(family, address, bytes) != 1 || (family == AF_INET && bytes[0] == 127) ||
+        strcmp(address, "::1") == 0)
+        return false;
+    return text_copy(ret, size, address);
+}
+
 static int pair_address(const struct pair_options *options, const struct peer *from,
                         const struct peer *to, char *ret, size_t size, struct err *err)
 {
@@ -161,8 +229,16 @@ static int pair_address(const struct pair_options *options, const struct peer *f
         text_copy(ret, size, options->address);
         return 0;
     }
-    if (pair_is_foreign(&options->to))
+    if (options->to.address[0]) {
+        text_copy(ret, size, options->to.address);
+        return 0;
+    }
+    if (text_endpoint_foreign(&options->to))
         return pair_resolve(options, ret, size, err);
+    if (options->to.ifname[0])
+        return pair_of_interface(&options->to, to, family, ret, size, err);
+    if (options->to.kind == ENDPOINT_SSH && pair_of_connection(to, family, ret, size))
+        return 0;
     if (options->from.kind == ENDPOINT_LOCAL && options->to.kind == ENDPOINT_LOCAL) {
         text_copy(ret, size, options->ipv6 ? "::1" : "127.0.0.1");
         return 0;
@@ -171,6 +247,22 @@ static int pair_address(const struct pair_options *options, const struct peer *f
         return 0;
     err_say(err, "%s has no %s address (--address names one)", options->to_text,
             options->ipv6 ? "IPv6" : "IPv4");
+    return -EHOSTUNREACH;
+}
+
+int pair_run_own_address(const struct pair_options *options, const struct measure_path *path,
+                         char *ret, size_t size, struct err *err)
+{
+    const char *list =
+        facts_get(&path->client->facts, options->ipv6 ? "addresses_v6" : "addresses");
+    int family = options->ipv6 ? AF_INET6 : AF_INET;
+    char to[FLOW_ADDRESS_SIZE + 8];
+
+    /* That of FROM's in the network of TO's address, else its first. */
+    snprintf(to, sizeof to, "%s/%d", path->address, family == AF_INET6 ? 64 : 24);
+    if (pair_pick(to, list, family, ret, size))
+        return 0;
+    err_say(err, "%s has no address", options->from_text);
     return -EHOSTUNREACH;
 }
 
@@ -183,8 +275,8 @@ static int pair_group(const struct pair_options *options, struct peer_set *set,
     const char *from = facts_get(&path->client->facts, key);
 
     for (uint32_t i = 0; i < options->n_more && r == 0; i++) {
-        r = pair_agent(options, &options->more[i], options->more_text[i], set, run, &path->more[i],
-                       err);
+        r = pair_run_agent(options, &options->more[i], options->more_text[i], options->more_text[i],
+                           set, run, &path->more[i], err);
         if (r == 0)
             path->n_more++;
     }
@@ -201,7 +293,7 @@ static int pair_group(const struct pair_options *options, struct peer_set *set,
 
 static bool pair_needs_server(const struct pair_options *options)
 {
-    for (unsigned i = 0; i < options->n_asks && !pair_is_foreign(&options->to); i++)
+    for (unsigned i = 0; i < options->n_asks && !text_endpoint_foreign(&options->to); i++)
         if (options->asks[i].spec.kind != FLOW_ICMP_ECHO)
             return true;
     return false;
@@ -211,7 +303,8 @@ static bool pair_needs_server(const struct pair_options *options)
 static bool pair_same_machine(const struct pair_options *options)
 {
     return options->from.kind != ENDPOINT_EXEC && options->to.kind != ENDPOINT_EXEC &&
-           !pair_is_foreign(&options->to);
+           options->from.kind != ENDPOINT_SSH && options->to.kind != ENDPOINT_SSH &&
+           !text_endpoint_foreign(&options->to);
 }
 
 static int pair_spawn_tool(void *arg, bool server, char *const argv[], struct spawned *ret_spawned,
@@ -219,7 +312,7 @@ static int pair_spawn_tool(void *arg, bool server, char *const argv[], struct sp
 {
     const struct pair_options *options = arg;
 
-    return pair_spawn_at(server ? &options->to : &options->from, argv, ret_spawned, err);
+    return pair_run_spawn(options, server ? &options->to : &options->from, argv, ret_spawned, err);
 }
 
 /* One ask, measured as the options say. */
@@ -306,6 +399,29 @@ static int pair_measure(const struct pair_options *options, struct measure_path 
     return r;
 }
 
+struct pair_go {
+    const struct pair_options *options;
+    struct measure_path *path;
+    const struct measure_watch *watch;
+    const struct repeat_record *record;
+    struct scenario_result *result;
+};
+
+static int pair_go(void *arg, struct err *err)
+{
+    const struct pair_go *go = arg;
+
+    return pair_measure(go->options, go->path, go->watch, go->record, go->result, err);
+}
+
+/* The measuring, and what is to be done around it. */
+static int pair_measure_around(struct pair_go *go, struct err *err)
+{
+    const struct pair_around *around = go->options->around;
+
+    return around ? around->call(around->arg, go->path, pair_go, go, err) : pair_go(go, err);
+}
+
 /* Nothing has come from the other end, and it was not the payload alone that was lost. */
 static bool pair_silent(const struct scenario_result *result)
 {
@@ -316,7 +432,10 @@ static bool pair_silent(const struct scenario_result *result)
             metric_get(&m->headline, METRIC_received) ||
             metric_get(&m->headline, METRIC_transactions))
             return false;
-        if (m->kind != FLOW_ICMP_ECHO && metric_get(&m->sender.metrics, METRIC_bytes))
+        /* Others were answered before they sent; of iperf2's UDP the first word from there is its result. */
+        if (m->kind != FLOW_ICMP_ECHO &&
+            !(m->kind == FLOW_UDP_STREAM && m->peer == FLOW_PEER_IPERF2) &&
+            metric_get(&m->sender.metrics, METRIC_bytes))
             return false;
     }
     return true;
@@ -385,6 +504,7 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
     struct scenario_result *result = pair_scenario(options, run);
     struct peer_set set = {.interrupt_fd = interrupt_fd};
     struct measure_path path = {.set = &set, .same_machine = pair_same_machine(options)};
+    struct pair_go go = {options, &path, watch, &run->repeat, result};
     enum pair_end end = PAIR_ENVIRONMENT;
     int r;
 
@@ -393,10 +513,12 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
         return PAIR_ENVIRONMENT;
     }
     run->repeat = repeat_begin(&options->repeat);
-    r = pair_agent(options, &options->from, options->from_text, &set, run, &path.client, err);
-    if (r == 0 &&
-        (pair_needs_server(options) || (!options->address[0] && !pair_is_foreign(&options->to))))
-        r = pair_agent(options, &options->to, options->to_text, &set, run, &path.server, err);
+    r = pair_run_agent(options, &options->from, options->from_text, options->from_text, &set, run,
+                       &path.client, err);
+    if (r == 0 && (pair_needs_server(options) ||
+                   (!options->address[0] && !text_endpoint_foreign(&options->to))))
+        r = pair_run_agent(options, &options->to, options->to_text, options->to_text, &set, run,
+                           &path.server, err);
     if (r == 0)
         r = pair_group(options, &set, run, &path, err);
     if (r == 0) {
@@ -404,10 +526,12 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
                          path.address, sizeof path.address, err);
         text_copy(result->to.address, sizeof result->to.address, path.address);
         if (r == 0)
-            r = pair_measure(options, &path, watch, &run->repeat, result, err);
+            r = pair_measure_around(&go, err);
         end = pair_why(r, result);
     } else if (r == -ECANCELED) {
         end = PAIR_INTERRUPTED;
+    } else if (r == -EHOSTUNREACH) {
+        end = PAIR_UNREACHABLE;
     }
     if (r == 0)
         result->status = SCENARIO_PASSED;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/text.h"
+#include "deploy/driver.h"
 #include "model/measurement.h"
 #include "plan/measure.h"
 #include "plan/repeat.h"
@@ -11,6 +12,13 @@
  * One pair of endpoints that are there already: start an agent at each, find the address, measure.
  */
 enum { PAIR_MAX_ASKS = 24 };
+
+/* Something that is done around the measuring: call go(go_arg, err) for it, or do without. Its answer is the test's. */
+struct pair_around {
+    void *arg;
+    int (*call)(void *arg, const struct measure_path *path,
+                int (*go)(void *go_arg, struct err *err), void *go_arg, struct err *err);
+};
 
 struct pair_options {
     struct endpoint_text from, to;
@@ -29,6 +37,10 @@ struct pair_options {
     struct measure_ask stream; /* of under_load */
     enum tool tool;            /* what measures; TOOL_NONE we do */
     struct repeat_options repeat;
+    const struct pair_around *around; /* lent; NULL nothing */
+    enum remote_host_keys host_keys;  /* of ssh:// endpoints */
+    char ssh_config[256];             /* read instead of the user's own; "" that */
+    char agent_there[256];            /* the agent as ssh:// hosts have it; "" agent is put there */
 };
 
 enum pair_end { PAIR_DONE, PAIR_FAILED, PAIR_ENVIRONMENT, PAIR_UNREACHABLE, PAIR_INTERRUPTED };
@@ -36,7 +48,25 @@ enum pair_end { PAIR_DONE, PAIR_FAILED, PAIR_ENVIRONMENT, PAIR_UNREACHABLE, PAIR
 /*
  * Fills run's nodes and its one scenario, "test".
  *
- * returns PAIR_ENVIRONMENT an agent could not be started, PAIR_UNREACHABLE TO has no address or nobody answers there
+ * returns PAIR_ENVIRONMENT an agent could not be started, PAIR_UNREACHABLE a host is not reached over SSH or not entered, TO
+ *         has no address or nobody answers there
  */
 enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
                        const struct measure_watch *watch, struct run_result *run, struct err *err);
+
+/* What pair_run() is made of, for who does other things at endpoints. */
+
+/* Start a program at an endpoint. owns: ret: the caller ends it with spawned_end() */
+int pair_run_spawn(const struct pair_options *options, const struct endpoint_text *endpoint,
+                   char *const argv[], struct spawned *ret, struct err *err);
+/*
+ * Start an agent there, called name among the run's nodes, and learn its clock and facts. text is what the user wrote.
+ *
+ * errors  -EHOSTUNREACH a host is not reached over SSH, or not entered; -ENOPKG no agent can run there; -ECANCELED
+ */
+int pair_run_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
+                   const char *text, const char *name, struct peer_set *set, struct run_result *run,
+                   struct peer **ret_peer, struct err *err);
+/* The address by which FROM most likely speaks to TO. errors: -EHOSTUNREACH it has none */
+int pair_run_own_address(const struct pair_options *options, const struct measure_path *path,
+                         char *ret, size_t size, struct err *err);

@@ -90,15 +90,18 @@ static void peer_answer_ok(struct call *call, const struct line *line)
     call->state = CALL_OK;
     if (line_get_u64(line, "port", &call->number) < 0)
         line_get_u64(line, "mono_ns", &call->number);
+    line_get_u64(line, "wall_ns", &call->wall_ns);
     if (call->is_facts)
         message_get_facts(line, &call->peer->facts);
 }
 
 static void peer_hello(struct peer *peer, const struct line *line)
 {
-    uint64_t protocol = 0;
+    uint64_t protocol = 0, pid = 0;
 
     line_get_u64(line, "protocol", &protocol);
+    line_get_u64(line, "pid", &pid);
+    peer->pid = pid <= UINT32_MAX ? (uint32_t)pid : 0;
     if (protocol == MESSAGE_PROTOCOL) {
         peer->said_hello = true;
     } else {
@@ -119,6 +122,8 @@ static void peer_dispatch(struct peer *peer, const struct message *message)
         peer_hello(peer, line);
     if (!call || line->id == 0)
         return;
+    if (call->on_message)
+        call->on_message(call->arg, message);
     if (line_is(line, "ok"))
         peer_answer_ok(call, line);
     else if (line_is(line, "error") || line_is(line, "failed"))
@@ -252,6 +257,12 @@ void peer_begin(struct peer *peer, struct line_out *out, char *buf, size_t size,
 
 int peer_send(struct peer *peer, struct line_out *out, struct call *call, struct err *err)
 {
+    return peer_send_blob(peer, out, NULL, 0, call, err);
+}
+
+int peer_send_blob(struct peer *peer, struct line_out *out, const void *blob, size_t n_blob,
+                   struct call *call, struct err *err)
+{
     struct err send_err = {0};
     unsigned slot;
 
@@ -271,7 +282,7 @@ int peer_send(struct peer *peer, struct line_out *out, struct call *call, struct
     if (slot == PEER_MAX_CALLS)
         return err_set(err, EBUSY, "%s: too many requests at once", peer->name);
     peer->calls[slot] = call;
-    if (channel_send(&peer->channel, out, NULL, 0, &send_err) < 0) {
+    if (channel_send(&peer->channel, out, blob, n_blob, &send_err) < 0) {
         /* What it said last tells more than the broken pipe. */
         peer_read(peer);
         peer_lost(peer, send_err.text);
@@ -388,7 +399,7 @@ int peer_ask_clock(struct peer_set *set, struct peer *peer, unsigned n, struct e
 
     for (unsigned i = 0; i < n; i++) {
         struct call call = {0}, *calls[] = {&call};
-        uint64_t before, after, theirs;
+        uint64_t before, after, theirs, wall, theirs_wall;
         char buf[64];
         struct line_out out;
         int r;
@@ -399,7 +410,9 @@ int peer_ask_clock(struct peer_set *set, struct peer *peer, unsigned n, struct e
         if (r == 0)
             r = peer_wait(set, calls, 1, before + (uint64_t)PEER_ANSWER_S * CLOCK_S, err);
         after = clock_mono_ns();
+        wall = clock_wall_ns();
         theirs = call.number;
+        theirs_wall = call.wall_ns;
         call_done(&call);
         if (r < 0)
             return err_wrap(err, r, "asking for the time");
@@ -407,6 +420,7 @@ int peer_ask_clock(struct peer_set *set, struct peer *peer, unsigned n, struct e
             continue;
         best = after - before;
         peer->offset_ns = (int64_t)(theirs - (before + (after - before) / 2));
+        peer->wall_offset_ns = (int64_t)(theirs_wall - (wall - (after - before) / 2));
         peer->offset_error_ns = (best + 1) / 2;
     }
     return 0;

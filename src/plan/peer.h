@@ -27,7 +27,9 @@ struct peer {
     struct channel channel;
     struct facts facts;
     int64_t offset_ns;
+    int64_t wall_offset_ns;   /* the same of the wall clocks, at the same exchange */
     uint64_t offset_error_ns; /* half the round trip of the best exchange */
+    uint32_t pid;             /* as the agent knows it */
     uint32_t next_id;
     bool said_hello;
     bool gone;
@@ -49,12 +51,14 @@ struct call {
     uint32_t id;
     struct peer *peer;
     struct err err;
-    uint64_t number; /* port= or mono_ns= of an ok */
+    uint64_t number;  /* port= or mono_ns= of an ok */
+    uint64_t wall_ns; /* wall_ns= of an ok */
     bool is_facts;
     struct flow_result results[FLOW_PART_COUNT]; /* ended by call_done() */
     bool has[FLOW_PART_COUNT];
     void (*on_interval)(void *arg, uint32_t index, bool received,
                         const struct flow_interval *interval);
+    void (*on_message)(void *arg, const struct message *message); /* every line of the answer */
     void *arg;
 };
 
@@ -80,6 +84,8 @@ int peer_ask_clock(struct peer_set *set, struct peer *peer, unsigned n, struct e
 /* Send a request begun with peer_begin(); its answer comes into call. */
 void peer_begin(struct peer *peer, struct line_out *out, char *buf, size_t size, const char *verb);
 int peer_send(struct peer *peer, struct line_out *out, struct call *call, struct err *err);
+int peer_send_blob(struct peer *peer, struct line_out *out, const void *blob, size_t n_blob,
+                   struct call *call, struct err *err);
 
 /*
  * Read and dispatch until all calls are answered, or one has failed (the first failure's sentence, with the peer's

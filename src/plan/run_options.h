@@ -43,6 +43,7 @@ struct run_options {
     bool nodelay, spin;
     struct repeat_options repeat;
     bool under_load; /* TCP scenarios: latency beside streams, too */
+    bool hops;       /* scenarios between VMs: where on the path the time goes, too */
     enum tool tool;  /* what measures TCP and UDP streams; TOOL_NONE we do */
     char cc[FLOW_CC_SIZE];
     uint16_t port, port_last;

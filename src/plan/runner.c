@@ -5,6 +5,7 @@
 #include "plan/measure.h"
 #include "plan/peer.h"
 #include "plan/repeat.h"
+#include "plan/scenario_hops.h"
 #include "plan/tool_run.h"
 #include "plan/under_load.h"
 
@@ -248,6 +249,40 @@ static int runner_ask(struct runner *r, const struct scenario *scenario,
     return measure(path, ask, watch, result, err);
 }
 
+/*
+ * Where the time goes on a scenario's path: of the lab, whose namespaces are all on this machine. The scenario's own numbers
+ * stand also without: only an interruption ends it.
+ */
+static int runner_hops(struct runner *r, const struct scenario *scenario,
+                       const struct measure_path *path, const struct measure_ask *ask,
+                       struct scenario_result *result, struct err *err)
+{
+    struct hop_path_place places[HOP_PATH_PLACES] = {0};
+    struct scenario_hops hops = {.places = places,
+                                 .nat_to = scenario->floating ? result->to.address : "",
+                                 .sink = r->hooks->hop_sink};
+    struct err why = {0};
+    int ret;
+
+    for (unsigned i = 0; i < r->peers.n_peers && i < HOP_PATH_PLACES; i++) {
+        const struct peer *peer = r->peers.peers[i];
+
+        text_copy(places[i].name, sizeof places[i].name, peer->name);
+        snprintf(places[i].netns, sizeof places[i].netns, "pid:%u", peer->pid);
+        if (peer == path->client)
+            hops.from = i;
+        hops.n_places++;
+    }
+    ret = scenario_hops_measure(&hops, path, ask, result, &why);
+    if (ret == 0)
+        return 0;
+    snprintf(result->hops_reason, sizeof result->hops_reason, "%.*s",
+             (int)sizeof result->hops_reason - 1, why.text);
+    if (ret == -ECANCELED && err)
+        *err = why;
+    return ret == -ECANCELED ? ret : 0;
+}
+
 /* The asks of a scenario one after the other; then what its repetitions say so far. */
 static int runner_measure(struct runner *r, const struct scenario *scenario,
                           const struct measure_path *path, uint32_t round,
@@ -264,6 +299,8 @@ static int runner_measure(struct runner *r, const struct scenario *scenario,
         ret = runner_ask(r, scenario, path, &asks[i], &watch, result, err);
     if (ret == 0 && steps_under_load(r->options, scenario, asks))
         ret = under_load_measure(path, &asks[0], &asks[1], &watch, result, err);
+    if (ret == 0 && round == 1 && steps_hops(r->options, scenario, asks))
+        ret = runner_hops(r, scenario, path, &asks[0], result, err);
     if (repeat_rounds(&r->options->repeat) > 1)
         added = repeat_add(result, first, round, &repeat_err);
     if (ret == 0 && added < 0 && err)

@@ -4,6 +4,7 @@
 #include "deploy/driver.h"
 #include "deploy/ledger.h"
 #include "model/measurement.h"
+#include "plan/hop_watch.h"
 #include "plan/run_options.h"
 #include "plan/steps.h"
 
@@ -21,6 +22,8 @@ struct runner_hooks {
     /* It has ended: save. */
     void (*on_scenario)(void *arg, const struct scenario_result *scenario);
     void (*on_talk)(void *arg, const char *text);
+    const struct hop_sink
+        *hop_sink; /* lent; where packets go that no kernel pairs; needed with options->hops */
 };
 
 /* How a run ended; the scenarios' own results stand in the run_result. */

@@ -6,7 +6,11 @@
 
 #include <string.h>
 
-enum { STEPS_SEARCH_NS = 900 * CLOCK_MS, STEPS_OVERHEAD_NS = 40 * CLOCK_MS };
+enum {
+    STEPS_SEARCH_NS = 900 * CLOCK_MS,
+    STEPS_OVERHEAD_NS = 40 * CLOCK_MS,
+    STEPS_HOPS_NS = 700 * CLOCK_MS
+};
 
 static const char *steps_why_not(const struct run_options *o, const struct scenario *s,
                                  bool *ret_chosen)
@@ -73,7 +77,9 @@ void steps_make(const struct run_options *options, struct steps *ret_steps)
     for (unsigned k = 0, n = ret_steps->n_steps; k < n; k++) {
         const struct resource *resource = ret_steps->step[k].resource;
 
-        if (resource->kind == RESOURCE_NODE || steps_is_end(ret_steps, resource->name))
+        /* Of the router's too, where hops are told: its interfaces are points. */
+        if (resource->kind == RESOURCE_NODE || steps_is_end(ret_steps, resource->name) ||
+            (options->hops && resource->kind == RESOURCE_ROUTER))
             steps_add(ret_steps, STEP_AGENT, resource, 0);
     }
     for (unsigned i = 0; i < SCENARIO_COUNT; i++)
@@ -151,6 +157,21 @@ bool steps_under_load(const struct run_options *o, const struct scenario *scenar
     return true;
 }
 
+bool steps_hops(const struct run_options *o, const struct scenario *scenario,
+                struct measure_ask *ret_ask)
+{
+    static const enum flow_kind kinds[] = {[PROTOCOL_TCP] = FLOW_TCP_RR,
+                                           [PROTOCOL_UDP] = FLOW_UDP_RR,
+                                           [PROTOCOL_ICMP] = FLOW_ICMP_ECHO};
+
+    if (!o->hops || !scenario->tenant || scenario->protocol == PROTOCOL_MULTICAST)
+        return false;
+    *ret_ask = steps_ask(o, kinds[scenario->protocol],
+                         scenario->protocol == PROTOCOL_ICMP ? o->icmp.size[0] : o->rr_bytes,
+                         steps_part(o->time_ns, 4, CLOCK_S / 4, 2ULL * CLOCK_S));
+    return true;
+}
+
 uint64_t steps_scenario_ns(const struct run_options *options, const struct scenario *scenario)
 {
     struct measure_ask asks[STEPS_MAX_ASKS];
@@ -164,5 +185,7 @@ uint64_t steps_scenario_ns(const struct run_options *options, const struct scena
     }
     if (steps_under_load(options, scenario, asks))
         ns += under_load_plan_ns(&asks[0]);
+    if (steps_hops(options, scenario, asks))
+        ns += asks[0].warmup_ns + asks[0].duration_ns + STEPS_HOPS_NS;
     return ns;
 }

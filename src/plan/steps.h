@@ -38,5 +38,9 @@ unsigned steps_asks(const struct run_options *options, const struct scenario *sc
 bool steps_under_load(const struct run_options *options, const struct scenario *scenario,
                       struct measure_ask ret_asks[2]);
 
+/* Does the scenario say where on its path the time goes? Then ret_ask is the requests that are followed there. */
+bool steps_hops(const struct run_options *options, const struct scenario *scenario,
+                struct measure_ask *ret_ask);
+
 /* About how long a scenario takes. */
 uint64_t steps_scenario_ns(const struct run_options *options, const struct scenario *scenario);

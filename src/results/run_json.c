@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "results/doc.h"
+#include "results/hops_json.h"
 #include "results/measurement_json.h"
 #include "results/repeats.h"
 
@@ -142,6 +143,10 @@ static json_t *run_json_scenario(const struct scenario_result *scenario)
     bad |= json_object_set_new(o, "measurements", measurements);
     if (scenario->n_repeats)
         bad |= json_object_set_new(o, "repeats", repeats_json(scenario));
+    if (scenario->hops)
+        bad |= json_object_set_new(o, "hops", hops_json(scenario->hops));
+    if (scenario->hops_reason[0])
+        bad |= json_object_set_new(o, "hops_reason", doc_string(scenario->hops_reason));
     if (bad) {
         json_decref(o);
         return NULL;

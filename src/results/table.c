@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "results/csv.h"
 #include "results/doc.h"
+#include "results/hops_table.h"
 #include "results/json_out.h"
 #include "results/repeats.h"
 #include "results/table_column.h"
@@ -326,6 +327,22 @@ static void table_reasons(const struct table *t, size_t i)
         table_wrap(t, "     ", reason);
 }
 
+/* Where on the scenario's path the time went, under its last row. */
+static int table_hops(const struct table *t, size_t i)
+{
+    const json_t *scenario = t->rows[i].scenario, *hops = doc_at(scenario, "hops");
+    const char *reason = doc_text(scenario, "hops_reason");
+    int r = 0;
+
+    if (i + 1 < t->n_rows && t->rows[i + 1].scenario == scenario)
+        return 0;
+    if (json_is_object(hops))
+        r = hops_table_inset(hops, t->wide, t->colour, "     ", t->out);
+    if (*reason)
+        table_wrap(t, "     ", reason);
+    return r;
+}
+
 /* One row as text, its ends of line and trailing blanks gone; the first one has the headings in front. */
 static char *table_row_text(struct libscols_table *tb, size_t i)
 {
@@ -363,6 +380,8 @@ static int table_draw_rows(const struct table *t, struct libscols_table *tb)
         fprintf(t->out, "%s\n", row ? row : text);
         table_asides(t, &t->rows[i], "     ");
         table_reasons(t, i);
+        if (table_hops(t, i) < 0)
+            return -ENOMEM;
     }
     return 0;
 }

@@ -245,6 +245,7 @@ void table_column_test(const struct table_row *row, const char *path, char ret[T
     const json_t *m = row->measurement;
     const struct table_column_kind *kind = table_column_kind(m);
     uint64_t flows = doc_count(m, "flows");
+    bool lean = strcmp(doc_text(m, "io"), "lean") == 0;
     char size[TABLE_CELL_SIZE];
 
     (void)path;
@@ -260,8 +261,10 @@ void table_column_test(const struct table_row *row, const char *path, char ret[T
         return;
     }
     table_column_bytes(m, kind, size);
-    snprintf(ret, TABLE_CELL_SIZE, "%s%s%.40s", kind->word,
-             strcmp(doc_text(m, "io"), "lean") == 0 ? " lean" : "", size);
+    /* As fast as it goes, a lean sender hands over what the pipe takes, whatever the size of a write. */
+    if (lean && !doc_count(m, "requested_bps"))
+        *size = 0;
+    snprintf(ret, TABLE_CELL_SIZE, "%s%s%.40s", kind->word, lean ? " lean" : "", size);
     if (flows > 1)
         table_column_more(ret, " x%llu", (unsigned long long)flows);
     if (strcmp(doc_text(m, "direction"), "reverse") == 0)

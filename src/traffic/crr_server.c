@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/auto.h"
 #include "base/clock.h"
+#include "traffic/call.h"
 #include "traffic/crr.h"
 #include "traffic/tcp_open.h"
 #include "traffic/tick.h"
@@ -166,8 +167,8 @@ static bool crr_move(struct crr_server *s, int fd, size_t at, size_t n_all, bool
     uint64_t begin = s->now_ns;
 
     while (at < n_all) {
-        ssize_t n = out ? send(fd, s->bytes + at, n_all - at, MSG_NOSIGNAL)
-                        : recv(fd, s->bytes + at, n_all - at, 0);
+        ssize_t n = out ? call_send(fd, s->bytes + at, n_all - at, MSG_NOSIGNAL)
+                        : call_recv(fd, s->bytes + at, n_all - at, 0);
 
         if (n > 0) {
             at += (size_t)n;
@@ -243,7 +244,7 @@ static void crr_take(struct crr_server *s, int fd)
 
     /* Another CPU may still be at it: the connection is queued just before its bytes are. */
     for (int i = 0; i < CRR_SPINS && n < 0; i++) {
-        n = recv(fd, s->bytes, TOKEN_HELLO_BYTES + s->n_payload, MSG_DONTWAIT);
+        n = call_recv(fd, s->bytes, TOKEN_HELLO_BYTES + s->n_payload, MSG_DONTWAIT);
         if (n < 0 && errno != EAGAIN)
             break;
     }

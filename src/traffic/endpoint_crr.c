@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/auto.h"
 #include "base/clock.h"
+#include "traffic/call.h"
 #include "traffic/crr.h"
 #include "traffic/schedule.h"
 #include "traffic/tcp_open.h"
@@ -173,7 +174,7 @@ static bool crr_send(struct crr *c)
     size_t at = 0, n_all = TOKEN_HELLO_BYTES + c->n_payload;
 
     while (at < n_all) {
-        ssize_t n = send(c->fd, c->request + at, n_all - at, MSG_NOSIGNAL);
+        ssize_t n = call_send(c->fd, c->request + at, n_all - at, MSG_NOSIGNAL);
 
         if (n > 0)
             at += (size_t)n;
@@ -191,7 +192,7 @@ static bool crr_receive(struct crr *c)
     uint32_t spins = 0;
 
     while (at < c->n_payload) {
-        ssize_t n = recv(c->fd, c->inbox + at, c->n_payload - at, c->flags);
+        ssize_t n = call_recv(c->fd, c->inbox + at, c->n_payload - at, c->flags);
         int code = n < 0 ? errno : ECONNRESET;
 
         if (n > 0)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/stat.h"
 #include "base/text.h"
+#include "traffic/call.h"
 #include "traffic/endpoint.h"
 #include "traffic/icmp_packet.h"
 #include "traffic/pacing.h"
@@ -216,7 +217,7 @@ static void icmp_send(struct icmp_run *u, uint64_t now)
     const struct icmp_mark mark = {u->engine->tag, u->trial->number, u->next, now};
 
     icmp_packet_write(&u->packet, u->id, (uint16_t)(u->base + u->next), &mark);
-    if (send(u->flow->fd, u->packet.bytes, u->packet.size, MSG_DONTWAIT) < 0) {
+    if (call_send(u->flow->fd, u->packet.bytes, u->packet.size, MSG_DONTWAIT) < 0) {
         if (errno == EAGAIN || errno == EINTR) {
             struct pollfd room = {.fd = u->flow->fd, .events = POLLOUT};
 
@@ -391,7 +392,7 @@ static void icmp_flood(struct icmp_run *u)
         }
         if (!u->waiting || now > u->last_ns + u->patience_ns)
             icmp_send(u, now);
-        n = recv(u->flow->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        n = call_recv(u->flow->fd, bytes, sizeof bytes, MSG_DONTWAIT);
         now = clock_mono_ns();
         if (n >= 0) {
             if (icmp_packet_read(bytes, (size_t)n, u->v6, u->raw && !u->v6, &answer) == 0)

@@ -2,6 +2,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/stat.h"
+#include "traffic/call.h"
 #include "traffic/schedule.h"
 #include "traffic/sequence.h"
 #include "traffic/stamp.h"
@@ -165,8 +166,8 @@ static void stamp_send(struct stamp_run *u, uint64_t now)
     test.time = stamp_packet_time((uint64_t)((int64_t)clock_mono_ns() + u->ahead_ns), false);
     u->times[u->next++ % STAMP_RUN_RING] = test.time;
     stamp_packet_write_test(&test, u->packet);
-    if (send(u->flow->fd, u->packet, u->engine->spec.payload_bytes, MSG_DONTWAIT | MSG_NOSIGNAL) <
-            0 &&
+    if (call_send(u->flow->fd, u->packet, u->engine->spec.payload_bytes,
+                  MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
         errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
         stamp_met(u, errno);
 }

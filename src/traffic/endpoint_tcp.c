@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/auto.h"
 #include "base/clock.h"
+#include "traffic/call.h"
 #include "traffic/tcp_info.h"
 #include "traffic/tcp_lowat.h"
 #include "traffic/tcp_open.h"
@@ -210,7 +211,7 @@ static void tcp_count_dropped(struct tcp_stream *s, uint64_t now_ns, size_t n)
 /* A lean receiver's look: what waits is counted now, and how long it may wait next is set by what came. */
 static void tcp_pulse_lean(struct tcp_loop *loop, struct tcp_stream *s)
 {
-    ssize_t n = recv(s->flow->fd, loop->buffer, loop->n_buffer, MSG_TRUNC | MSG_DONTWAIT);
+    ssize_t n = call_recv(s->flow->fd, loop->buffer, loop->n_buffer, MSG_TRUNC | MSG_DONTWAIT);
 
     if (n > 0) {
         tcp_count_dropped(s, loop->now_ns, (size_t)n);
@@ -248,7 +249,7 @@ static void tcp_fail(struct tcp_loop *loop, struct tcp_stream *s, int code)
 {
     char words[TCP_STALL_WORDS];
 
-    tcp_stall_words(&s->watch.last, loop->worker->sends, code, words);
+    code = tcp_stall_words(&s->watch.last, loop->worker->sends, code, words);
     worker_fail(loop->worker, s->flow, code, words);
 }
 
@@ -295,9 +296,8 @@ static bool tcp_is_pause(int code) { return code == EAGAIN || code == EINTR; }
 static bool tcp_send(struct tcp_loop *loop, struct tcp_stream *s, int flags)
 {
     bool lean = loop->pages.size > 0;
-    ssize_t n = lean ? tcp_pages_send(&loop->pages, s->flow->fd,
-                                      loop->bps > 0 ? loop->n_buffer : loop->pages.size, !flags)
-                     : send(s->flow->fd, loop->buffer, loop->n_buffer, MSG_NOSIGNAL | flags);
+    ssize_t n = lean ? tcp_pages_send(&loop->pages, s->flow->fd, loop->n_buffer, !flags)
+                     : call_send(s->flow->fd, loop->buffer, loop->n_buffer, MSG_NOSIGNAL | flags);
     int code = n < 0 ? errno : 0;
 
     loop->now_ns = clock_mono_ns();
@@ -372,7 +372,7 @@ static void tcp_ask_many(struct tcp_loop *loop)
 static bool tcp_receive(struct tcp_loop *loop, struct tcp_stream *s, int flags, size_t *ret_bytes)
 {
     ssize_t n =
-        recv(s->flow->fd, loop->buffer, loop->n_buffer, flags | (loop->lean ? MSG_TRUNC : 0));
+        call_recv(s->flow->fd, loop->buffer, loop->n_buffer, flags | (loop->lean ? MSG_TRUNC : 0));
     int code = n < 0 ? errno : 0;
 
     loop->now_ns = clock_mono_ns();

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "traffic/call.h"
 #include "traffic/datagram.h"
 #include "traffic/rr.h"
 #include "traffic/schedule.h"
@@ -83,8 +84,8 @@ static void rr_open_flush(struct rr_open *o)
     struct rr *rr = o->rr;
 
     while (o->n_left) {
-        ssize_t n = send(rr->flow->fd, rr->buffer + rr->n_buffer - o->n_left, o->n_left,
-                         MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = call_send(rr->flow->fd, rr->buffer + rr->n_buffer - o->n_left, o->n_left,
+                              MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
@@ -169,7 +170,7 @@ static bool rr_open_read(struct rr_open *o)
 
     for (int i = 0; i < RR_OPEN_READS && !o->over; i++) {
         ssize_t n =
-            recv(rr->flow->fd, o->inbox, o->n_inbox, MSG_DONTWAIT | (rr->tcp ? 0 : MSG_TRUNC));
+            call_recv(rr->flow->fd, o->inbox, o->n_inbox, MSG_DONTWAIT | (rr->tcp ? 0 : MSG_TRUNC));
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return any;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/stat.h"
+#include "traffic/call.h"
 #include "traffic/datagram.h"
 #include "traffic/rr.h"
 
@@ -147,7 +148,7 @@ enum rr_end rr_tcp_receive(struct rr *rr)
     size_t at = 0;
 
     for (;;) {
-        ssize_t n = recv(rr->flow->fd, rr->buffer + at, rr->n_buffer - at, rr->flags);
+        ssize_t n = call_recv(rr->flow->fd, rr->buffer + at, rr->n_buffer - at, rr->flags);
         int code = n < 0 ? errno : ECONNRESET;
 
         if (n > 0) {
@@ -174,7 +175,7 @@ bool rr_tcp_send(struct rr *rr)
 
     while (at < rr->n_buffer) {
         ssize_t n =
-            send(rr->flow->fd, rr->buffer + at, rr->n_buffer - at, rr->flags | MSG_NOSIGNAL);
+            call_send(rr->flow->fd, rr->buffer + at, rr->n_buffer - at, rr->flags | MSG_NOSIGNAL);
         int code = errno;
 
         if (n > 0) {
@@ -206,7 +207,7 @@ void rr_udp_number(struct rr *rr)
 
 bool rr_udp_send(struct rr *rr)
 {
-    ssize_t n = send(rr->flow->fd, rr->buffer, rr->n_buffer, rr->flags | MSG_NOSIGNAL);
+    ssize_t n = call_send(rr->flow->fd, rr->buffer, rr->n_buffer, rr->flags | MSG_NOSIGNAL);
     int code = errno;
 
     if (n >= 0 || code == EAGAIN || code == EINTR || code == ENOBUFS)
@@ -221,7 +222,7 @@ enum rr_end rr_udp_receive(struct rr *rr, uint64_t until_ns)
     const uint32_t tag = rr->worker->engine->tag, trial = rr->worker->trial->number;
 
     for (;;) {
-        ssize_t n = recv(rr->flow->fd, rr->buffer, rr->n_buffer, rr->flags | MSG_TRUNC);
+        ssize_t n = call_recv(rr->flow->fd, rr->buffer, rr->n_buffer, rr->flags | MSG_TRUNC);
         int code = n < 0 ? errno : 0;
         struct datagram d;
 

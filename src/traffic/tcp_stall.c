@@ -20,8 +20,8 @@ static bool stall_is_black_hole(const struct tcp_sample *s)
            s->value[TCP_FIELD_TOTAL_RETRANS] > 0;
 }
 
-void tcp_stall_words(const struct tcp_sample *sample, bool sends, int code,
-                     char ret_words[TCP_STALL_WORDS])
+int tcp_stall_words(const struct tcp_sample *sample, bool sends, int code,
+                    char ret_words[TCP_STALL_WORDS])
 {
     const char *words = "the connection broke";
 
@@ -33,10 +33,12 @@ void tcp_stall_words(const struct tcp_sample *sample, bool sends, int code,
         words = "nothing could be sent for 3 s: the peer reads nothing, its window is shut";
     else if (code == ETIMEDOUT)
         words = "the peer acknowledged nothing for 3 s";
-    if (code == ETIMEDOUT && sends && stall_is_black_hole(sample))
+    if (code == ETIMEDOUT && sends && stall_is_black_hole(sample)) {
         snprintf(ret_words, TCP_STALL_WORDS,
                  "small packets came through, none with an MSS of %llu bytes did: MTU too large?",
                  (unsigned long long)sample->value[TCP_FIELD_SND_MSS_BYTES]);
-    else
-        text_copy(ret_words, TCP_STALL_WORDS, words);
+        return EMSGSIZE;
+    }
+    text_copy(ret_words, TCP_STALL_WORDS, words);
+    return code;
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "traffic/arrival.h"
+#include "traffic/call.h"
 #include "traffic/datagram.h"
 #include "traffic/sequence.h"
 #include "traffic/stamp.h"
@@ -332,7 +333,7 @@ static bool udp_receive_drain(struct udp_receive *u, struct udp_receiver *r)
 
         for (uint32_t i = 0; u->piece_bytes && i < u->batch; i++)
             u->messages[i].msg_hdr.msg_iovlen = r->whole && i > 0 ? 1 : u->n_iov;
-        n = recvmmsg(r->flow->fd, u->messages, u->batch, MSG_DONTWAIT | MSG_TRUNC, NULL);
+        n = call_recvmmsg(r->flow->fd, u->messages, u->batch, MSG_DONTWAIT | MSG_TRUNC);
 
         if (n < 0 && errno == EINTR)
             continue;

@@ -2,6 +2,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "traffic/call.h"
 #include "traffic/datagram.h"
 #include "traffic/pacing.h"
 #include "traffic/udp_stream.h"
@@ -310,7 +311,7 @@ static int udp_send_batch(struct udp_send *u, struct udp_sender *s, uint64_t now
 
     udp_send_lay_out(u, s, &d, n);
     s->single -= s->single > 0;
-    r = sendmmsg(s->flow->fd, u->messages, n, MSG_DONTWAIT);
+    r = call_sendmmsg(s->flow->fd, u->messages, n, MSG_DONTWAIT);
     r = udp_send_outcome(u, s, now, r, n);
     if (r <= 0)
         return r;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/message.h"
+#include "base/auto.h"
 #include "base/text.h"
+#include "wire/bulk.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -288,118 +290,70 @@ void message_put_result(struct line_out *out, const struct flow_result *result)
     }
 }
 
-/* Bulk: varints of a growing buffer. */
-struct message_bulk {
-    uint8_t *buf;
-    size_t size, used;
-};
-
-static void message_varint(struct message_bulk *b, uint64_t v)
-{
-    do {
-        b->buf[b->used++] = (uint8_t)((v & 0x7f) | (v > 0x7f ? 0x80 : 0));
-        v >>= 7;
-    } while (v);
-}
-
 int message_pack_bulk(const struct flow_result *result, uint8_t **ret_blob, size_t *ret_n,
                       struct err *err)
 {
-    enum { VARINT = 10 };
-    size_t most =
-        ((size_t)result->n_intervals * 5 + result->n_flow_bytes + 4) * VARINT + HIST_PACKED_MAX;
-    struct message_bulk b = {.size = most};
-    int n_hist = 0;
+    struct bulk_out out = {0};
 
-    b.buf = malloc(most);
-    if (!b.buf)
-        return err_set(err, ENOMEM, "memory for a result");
-    message_varint(&b, result->interval_ns);
-    message_varint(&b, result->n_intervals);
+    bulk_put(&out, result->interval_ns);
+    bulk_put(&out, result->n_intervals);
     for (uint32_t i = 0; i < result->n_intervals; i++) {
         const struct flow_interval *v = &result->intervals[i];
 
-        message_varint(&b, v->bytes);
-        message_varint(&b, v->packets);
-        message_varint(&b, v->retransmits);
-        message_varint(&b, v->rtt_ns);
-        message_varint(&b, v->cwnd_bytes);
+        bulk_put(&out, v->bytes);
+        bulk_put(&out, v->packets);
+        bulk_put(&out, v->retransmits);
+        bulk_put(&out, v->rtt_ns);
+        bulk_put(&out, v->cwnd_bytes);
     }
-    message_varint(&b, result->n_flow_bytes);
+    bulk_put(&out, result->n_flow_bytes);
     for (uint32_t i = 0; i < result->n_flow_bytes; i++)
-        message_varint(&b, result->flow_bytes[i]);
+        bulk_put(&out, result->flow_bytes[i]);
     if (result->rtt)
-        n_hist = hist_pack(result->rtt, b.buf + b.used, b.size - b.used);
-    if (n_hist < 0) {
-        free(b.buf);
-        return err_set(err, EBADMSG, "packing a histogram");
+        bulk_put_last_hist(&out, result->rtt);
+    if (out.failed) {
+        bulk_done(&out);
+        return err_set(err, ENOMEM, "memory for a result");
     }
-    *ret_blob = b.buf;
-    *ret_n = b.used + (size_t)n_hist;
+    *ret_n = out.used;
+    *ret_blob = TAKE(out.buf);
     return 0;
 }
 
-struct message_cursor {
-    const uint8_t *p, *end;
-    bool bad;
-};
-
-static uint64_t message_take(struct message_cursor *c)
+static int message_get_bulk(struct bulk_in *in, struct flow_result *result, struct err *err)
 {
-    uint64_t v = 0;
+    uint32_t n;
 
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte;
-
-        if (c->p == c->end)
-            break;
-        byte = *c->p++;
-        v |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80))
-            return v;
-    }
-    c->bad = true;
-    return 0;
-}
-
-static int message_get_bulk(struct message_cursor *c, struct flow_result *result, struct err *err)
-{
-    uint64_t n;
-
-    result->interval_ns = message_take(c);
-    n = message_take(c);
-    if (c->bad || n > FLOW_MAX_INTERVALS + 1 || n > (size_t)(c->end - c->p))
+    result->interval_ns = bulk_get(in);
+    n = bulk_get_count(in, FLOW_MAX_INTERVALS + 1);
+    if (in->bad)
         return err_set(err, EBADMSG, "a result's intervals");
     result->intervals = calloc(n ? n : 1, sizeof *result->intervals);
     if (!result->intervals)
         return err_set(err, ENOMEM, "memory for a result");
-    result->n_intervals = (uint32_t)n;
-    for (uint64_t i = 0; i < n && !c->bad; i++) {
+    result->n_intervals = n;
+    for (uint32_t i = 0; i < n && !in->bad; i++) {
         struct flow_interval *v = &result->intervals[i];
 
-        v->bytes = message_take(c);
-        v->packets = message_take(c);
-        v->retransmits = message_take(c);
-        v->rtt_ns = message_take(c);
-        v->cwnd_bytes = message_take(c);
+        v->bytes = bulk_get(in);
+        v->packets = bulk_get(in);
+        v->retransmits = bulk_get(in);
+        v->rtt_ns = bulk_get(in);
+        v->cwnd_bytes = bulk_get(in);
     }
-    n = message_take(c);
-    if (c->bad || n > (uint64_t)2 * FLOW_MAX_FLOWS || n > (size_t)(c->end - c->p))
+    n = bulk_get_count(in, (uint64_t)2 * FLOW_MAX_FLOWS);
+    if (in->bad)
         return err_set(err, EBADMSG, "a result's flows");
     result->flow_bytes = calloc(n ? n : 1, sizeof *result->flow_bytes);
     if (!result->flow_bytes)
         return err_set(err, ENOMEM, "memory for a result");
-    result->n_flow_bytes = (uint32_t)n;
-    for (uint64_t i = 0; i < n; i++)
-        result->flow_bytes[i] = message_take(c);
-    if (c->bad)
+    result->n_flow_bytes = n;
+    for (uint32_t i = 0; i < n; i++)
+        result->flow_bytes[i] = bulk_get(in);
+    if (in->bad)
         return err_set(err, EBADMSG, "a result's flows");
-    if (c->p == c->end)
-        return 0;
-    result->rtt = calloc(1, sizeof *result->rtt);
-    if (!result->rtt)
-        return err_set(err, ENOMEM, "memory for a result");
-    if (hist_unpack(c->p, (size_t)(c->end - c->p), result->rtt) < 0)
+    result->rtt = bulk_get_last_hist(in);
+    if (in->bad)
         return err_set(err, EBADMSG, "a result's histogram");
     return 0;
 }
@@ -430,7 +384,7 @@ static int message_get_metric(const struct line *line, const char *key, const ch
 int message_get_result(const struct line *line, const uint8_t *blob, size_t n_blob,
                        struct flow_result *ret_result, struct err *err)
 {
-    struct message_cursor c = {.p = blob, .end = n_blob ? blob + n_blob : blob};
+    struct bulk_in in = bulk_in(blob, n_blob);
     const char *cc = line_get(line, "congestion_control");
     int r;
 
@@ -443,7 +397,7 @@ int message_get_result(const struct line *line, const uint8_t *blob, size_t n_bl
         if (r < 0)
             return r;
     }
-    return n_blob ? message_get_bulk(&c, ret_result, err) : 0;
+    return n_blob ? message_get_bulk(&in, ret_result, err) : 0;
 }
 
 void message_put_error(struct line_out *out, int code, const char *text)

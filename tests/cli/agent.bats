@@ -412,3 +412,41 @@ part() {
     [ "$(grep -acE '^[1-3][0-9][0-9] (ok|error code=125)' "$dir/a.out")" = 300 ]
     [ "$(find "/proc/${pid[a]}/fd" "/proc/${pid[a]}/task" -maxdepth 1 | wc -l)" = "$before" ]
 }
+
+@test "points of a machine are watched, and told when they are no longer" {
+    skip_unless_root
+    start_agent a
+    say a "1 watch points=2 name0=one netns0= if0=lo name1=two netns1= if1=lo source=af_packet keys_only=1 nat=no window_ns=0 protocol=1 port=0"
+    answered a "1 ok source=af_packet "
+    say a "2 watch points=1 name0=x netns0= if0=lo source=auto keys_only=0 nat=no window_ns=0 protocol=0 port=0"
+    answered a "2 error code=16 "
+    ping -q -c 3 -i 0.01 127.0.0.1
+    say a "3 unwatch watch=1"
+    answered a "3 ok"
+    # Keys came under the watch's own id, and the points behind them.
+    answered a "1 keys point=[01] heard_ns=[0-9]+ blob="
+    answered a "1 flows blob="
+    answered a "3 hops blob="
+    say a "4 unwatch watch=1"
+    answered a "4 error code=22 text=there%20is%20no%20watch"
+    say a "5 quit"
+    answered a "5 ok"
+    gone a 0
+}
+
+@test "what cannot be watched is refused, and the next line is as if nothing had been" {
+    start_agent a
+    say a "1 watch points=1 name0=x netns0= if0=nosuchif0 source=af_packet keys_only=1 nat=no window_ns=0 protocol=0 port=0"
+    answered a "1 error "
+    say a "2 watch points=1"
+    answered a "2 error code=22 "
+    say a "3 calibrate source=auto points=2"
+    answered a "3 error code=22 "
+    say a "4 path places=0"
+    answered a "4 error code=22 "
+    say a "5 path places=1 place0=here netns0= from=0 to=127.0.0.1 nat_to="
+    answered a "5 ok end=arrived "
+    say a "6 quit"
+    answered a "6 ok"
+    gone a 0
+}

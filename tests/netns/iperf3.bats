@@ -58,8 +58,8 @@ line() {
         same "$(line .protocol)" tcp
         # What it shows for the receiver is ours.
         same "$(told .end.sum_received.bytes)" "$(line .received.bytes)"
-        near "$(line .received.throughput_bps)" "$(told .end.sum_received.bits_per_second)" 0.03
-        near "$(line .received.bytes)" "$(told .end.sum_sent.bytes)" 0.03
+        near_in_time "$(line .received.throughput_bps)" "$(told .end.sum_received.bits_per_second)" 0.03
+        near_in_time "$(line .received.bytes)" "$(told .end.sum_sent.bytes)" 0.03
     done
     # Given bytes arrive to the last one.
     iperf3_to_us -n 20M
@@ -83,9 +83,9 @@ line() {
     serve
     iperf3_to_us --bidir -t 1 -b 100M
     same "$(told .end.sum_received.bytes)" "$(line .received.bytes)"
-    near "$(told .end.sum_sent_bidir_reverse.bytes)" "$(line .sent.bytes)" 0.03
-    near "$(line .received.throughput_bps)" "$(told .end.sum_received.bits_per_second)" 0.03
-    near "$(line .sent.offered_bps)" "$(told .end.sum_received_bidir_reverse.bits_per_second)" 0.03
+    near_in_time "$(told .end.sum_sent_bidir_reverse.bytes)" "$(line .sent.bytes)" 0.03
+    near_in_time "$(line .received.throughput_bps)" "$(told .end.sum_received.bits_per_second)" 0.03
+    near_in_time "$(line .sent.offered_bps)" "$(told .end.sum_received_bidir_reverse.bits_per_second)" 0.03
 }
 
 @test "an iperf3 client sends UDP to us, in every mode: no datagram is forgotten" {
@@ -97,10 +97,10 @@ line() {
         same "$(line .protocol)" udp
         same "$(told .end.sum.packets)" "$(line '.received.packets + .received.lost')"
         same "$(told .end.sum.lost_packets)" "$(line .received.lost)"
-        near "$(line .received.bytes)" "$(told .end.sum.bytes)" 0.03
+        near_in_time "$(line .received.bytes)" "$(told .end.sum.bytes)" 0.03
     done
     iperf3_to_us -u -t 2 -O 1 -b 20M
-    near "$(line .received.throughput_bps)" "$(told .end.sum.bits_per_second)" 0.03
+    near_in_time "$(line .received.throughput_bps)" "$(told .end.sum.bits_per_second)" 0.03
     same "$(line .received.lost)" "$(told .end.sum.lost_packets)"
 }
 
@@ -110,12 +110,12 @@ line() {
     for mode in "-t 1 -b 20M" "-t 1 -b 20M -P 2 --udp-counters-64bit" "-t 1 -b 20M -l 200"; do
         echo "mode -u -R $mode"
         iperf3_to_us -u -R $mode
-        near "$(told .end.sum.packets)" "$(line .sent.packets)" 0.03
-        near "$(told .end.sum.bytes)" "$(line .sent.bytes)" 0.03
+        near_in_time "$(told .end.sum.packets)" "$(line .sent.packets)" 0.03
+        near_in_time "$(told .end.sum.bytes)" "$(line .sent.bytes)" 0.03
     done
     iperf3_to_us -u --bidir -t 1 -b 10M
-    near "$(line .received.bytes)" "$(told .end.sum_sent.bytes)" 0.03
-    near "$(line .sent.bytes)" "$(told .end.sum_received_bidir_reverse.bytes)" 0.03
+    near_in_time "$(line .received.bytes)" "$(told .end.sum_sent.bytes)" 0.03
+    near_in_time "$(line .sent.bytes)" "$(told .end.sum_received_bidir_reverse.bytes)" 0.03
 }
 
 @test "an iperf3 client over IPv6, and one that wants our words" {
@@ -196,18 +196,18 @@ us_to_iperf3() {
         echo "mode $mode"
         us_to_iperf3 $mode
         same "$(part '.far_received.bytes')" "$(told .end.sum_received.bytes)"
-        near "$(part .far_received.throughput_bps)" "$(told .end.sum_received.bits_per_second)" 0.03
-        near "$(part .far_received.bytes)" "$(part .sent.bytes)" 0.05
+        near_in_time "$(part .far_received.throughput_bps)" "$(told .end.sum_received.bits_per_second)" 0.03
+        near_in_time "$(part .far_received.bytes)" "$(part .sent.bytes)" 0.05
     done
 }
 
 @test "an iperf3 server sends TCP to us, alone and at once with us" {
     us_to_iperf3 direction=2 rate=100000000 flows=2
     same "$(part '.far_sent.bytes')" "$(told .end.sum_sent.bytes)"
-    near "$(part .received.throughput_bps)" "$(told .end.sum_sent.bits_per_second)" 0.03
+    near_in_time "$(part .received.throughput_bps)" "$(told .end.sum_sent.bits_per_second)" 0.03
     us_to_iperf3 direction=3 rate=50000000
-    near "$(part .received.throughput_bps)" "$(part .far_sent.offered_bps)" 0.03
-    near "$(part .far_received.throughput_bps)" "$(part .sent.offered_bps)" 0.05
+    near_in_time "$(part .received.throughput_bps)" "$(part .far_sent.offered_bps)" 0.03
+    near_in_time "$(part .far_received.throughput_bps)" "$(part .sent.offered_bps)" 0.05
     same "$(part 'keys | map(select(. != "intervals")) | join(" ")')" "far_received far_sent received sent"
 }
 
@@ -218,11 +218,11 @@ us_to_iperf3() {
     same "$(part '.far_received.bytes')" "$(told .end.sum_received.bytes)"
     us_to_iperf3 kind=udp_stream payload_bytes=200 rate=10000000 direction=2 flows=2
     same "$(part '.received.lost')" 0
-    near "$(part .received.throughput_bps)" "$(part .far_sent.offered_bps)" 0.03
+    near_in_time "$(part .received.throughput_bps)" "$(part .far_sent.offered_bps)" 0.03
     us_to_iperf3 kind=udp_stream payload_bytes=1000 rate=10000000 direction=3
     same "$(part '.far_received.lost + .received.lost')" 0
     us_to_iperf3 kind=udp_stream payload_bytes=1000 rate=10000000 seconds=2 warmup=1
-    near "$(part .far_received.throughput_bps)" "$(part .sent.offered_bps)" 0.03
+    near_in_time "$(part .far_received.throughput_bps)" "$(part .sent.offered_bps)" 0.03
     same "$(part '.far_received.lost')" 0
 }
 
@@ -233,10 +233,10 @@ us_to_iperf3() {
     }'
     us_to_iperf3 kind=udp_stream payload_bytes=1000 rate=8000000
     ip netns exec "$A" nft flush ruleset
-    near "$(part .far_received.loss_share)" 0.1 0.05
+    near_in_time "$(part .far_received.loss_share)" 0.1 0.05
     same "$(part '.sent.sent - .far_received.received')" "$(part '.far_received.lost')"
     # Whether its last ones were lost it cannot know.
-    near "$(part .far_received.lost)" "$(told .end.sum.lost_packets)" 0.03
+    near_in_time "$(part .far_received.lost)" "$(told .end.sum.lost_packets)" 0.03
 }
 
 @test "a busy iperf3 server, and none, are said in a sentence" {

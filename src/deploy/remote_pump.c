@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One channel: first the talk that puts the program there, then bytes between it and the caller's pipes.
+ *
+ * libssh is asked without waiting and we poll its socket, together with the caller's pipe and the order to end. What it
+ * has taken from the socket already does not show in a poll, so it is asked until it has nothing before each.
+ */
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "deploy/remote_session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+enum {
+    REMOTE_BUFFER = 32768,
+    REMOTE_LINE_MAX = 4096,    /* of the talk; of a longer one the end counts */
+    REMOTE_TALK_MAX = 1 << 20, /* a profile that says more is none */
+    REMOTE_LOOK_MS = 1000,     /* a poll at most: nothing depends on it */
+};
+
+/* What has come of one stream and was not handed on yet. */
+struct remote_bytes {
+    char data[REMOTE_BUFFER];
+    size_t used, taken;
+};
+
+static bool remote_is_empty(const struct remote_bytes *b) { return b->taken == b->used; }
+
+/* More of a stream into an empty buffer. 1 there is; 0 nothing now; -EPIPE the end, or the connection is lost. */
+static int remote_read(struct remote *remote, bool is_stderr, struct remote_bytes *to)
+{
+    int n = ssh_channel_read_nonblocking(remote->channel, to->data, sizeof to->data, is_stderr);
+
+    if (n > 0) {
+        to->used = (size_t)n;
+        to->taken = 0;
+        return 1;
+    }
+    /* 0 is not the end. */
+    return n == 0 && ssh_is_connected(remote->session) && !ssh_channel_is_eof(remote->channel) &&
+                   !ssh_channel_is_closed(remote->channel)
+               ? 0
+               : -EPIPE;
+}
+
+static short remote_events(struct remote *remote)
+{
+    return (short)(POLLIN |
+                   (ssh_get_poll_flags(remote->session) & SSH_WRITE_PENDING ? POLLOUT : 0));
+}
+
+/* Wait for the socket. Negative when we are to end; the deadline is the caller's to look at. */
+static int remote_wait_socket(struct remote *remote, uint64_t deadline_ns)
+{
+    return remote_poll(remote, ssh_get_fd(remote->session), remote_events(remote), deadline_ns);
+}
+
+/* ---- the talk ---- */
+
+struct remote_talk {
+    struct remote_bytes bytes;
+    struct remote_push push;
+    char line[REMOTE_LINE_MAX];
+    size_t n_line, total;
+    char complaint[200]; /* its last line on stderr */
+};
+
+/* What a shell says on stderr, for a sentence if it comes to that. */
+static void remote_hear_complaint(struct remote *remote, struct remote_talk *talk)
+{
+    char some[256];
+    int n;
+
+    while ((n = ssh_channel_read_nonblocking(remote->channel, some, sizeof some - 1, 1)) > 0) {
+        char *p = some, *save = NULL;
+
+        for (int i = 0; i < n; i++)
+            some[i] = some[i] ? some[i] : '?';
+        some[n] = 0;
+        for (p = strtok_r(p, "\r\n", &save); p; p = strtok_r(NULL, "\r\n", &save))
+            text_copy(talk->complaint, sizeof talk->complaint, text_tame(p));
+    }
+}
+
+/* The next line of the talk: 1, or 0 more bytes are needed. */
+static int remote_cut(struct remote_talk *talk)
+{
+    struct remote_bytes *b = &talk->bytes;
+
+    while (!remote_is_empty(b)) {
+        char c = b->data[b->taken++];
+
+        if (c == '\n') {
+            talk->line[talk->n_line] = 0;
+            talk->n_line = 0;
+            return 1;
+        }
+        if (c && c != '\r' && talk->n_line + 1 < sizeof talk->line)
+            talk->line[talk->n_line++] = c;
+    }
+    return 0;
+}
+
+static int remote_talk_ended(struct remote *remote, const struct remote_talk *talk, struct err *err)
+{
+    const char *words = talk->complaint[0]    ? talk->complaint
+                        : talk->push.stray[0] ? talk->push.stray
+                                              : "it said nothing";
+
+    if (!ssh_is_connected(remote->session))
+        return remote_say(err, ECONNRESET, "the connection to %s was lost", remote->host);
+    return remote_say(err, ENOEXEC, "%s at %s ended before the program ran: %s",
+                      talk->push.heard ? "the shell" : "what the login starts", remote->host,
+                      words);
+}
+
+static int remote_send(struct remote *remote, const uint8_t *bytes, size_t n, struct err *err)
+{
+    uint64_t deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
+
+    for (size_t done = 0; done < n || remote_events(remote) & POLLOUT;) {
+        size_t part = n - done < REMOTE_BUFFER ? n - done : REMOTE_BUFFER;
+        int sent = part ? ssh_channel_write(remote->channel, bytes + done, (uint32_t)part) : 0, r;
+
+        if (sent < 0 && sent != SSH_AGAIN)
+            return remote_say(err, ECONNRESET, "sending the agent to %s: %s", remote->host,
+                              ssh_get_error(remote->session));
+        if (sent > 0) {
+            done += (size_t)sent;
+            deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
+            continue;
+        }
+        r = remote_wait_socket(remote, deadline_ns);
+        if (r <= 0)
+            return err_set(err, r < 0 ? r : ETIMEDOUT, "sending the agent to %s", remote->host);
+        /* Lets libssh read what came, a larger window above all, and write what it has. */
+        if (ssh_channel_poll(remote->channel, 1) < 0 && !ssh_is_connected(remote->session))
+            return remote_say(err, ECONNRESET, "the connection to %s was lost", remote->host);
+    }
+    return 0;
+}
+
+/* One line of the talk. 1 the program runs. */
+static int remote_hear(struct remote *remote, struct remote_talk *talk, struct err *err)
+{
+    switch (remote_push_line(&talk->push, talk->line, remote->program.machine, err)) {
+    case REMOTE_STEP_SEND:
+        return remote_send(remote, remote->program.bytes, remote->program.size, err);
+    case REMOTE_STEP_RUN:
+        return 1;
+    case REMOTE_STEP_FAIL:
+        return err_wrap(err, -ENOEXEC, "%s", remote->host);
+    default:
+        return 0;
+    }
+}
+
+static int remote_converse(struct remote *remote, struct remote_talk *talk, struct err *err)
+{
+    uint64_t deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
+
+    for (;;) {
+        int r;
+
+        while (remote_cut(talk)) {
+            r = remote_hear(remote, talk, err);
+            if (r != 0)
+                return r < 0 ? r : 0;
+            deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
+        }
+        remote_hear_complaint(remote, talk);
+        r = remote_read(remote, false, &talk->bytes);
+        if (r < 0)
+            return remote_talk_ended(remote, talk, err);
+        if (r > 0) {
+            talk->total += talk->bytes.used;
+            if (talk->total > REMOTE_TALK_MAX)
+                return remote_say(err, ENOEXEC, "the login at %s says too much", remote->host);
+            continue;
+        }
+        r = remote_wait_socket(remote, deadline_ns);
+        if (r < 0)
+            return err_set(err, r, "waiting for %s", remote->host);
+        if (r == 0 && clock_mono_ns() >= deadline_ns)
+            return err_set(err, ETIMEDOUT, "waiting for the shell at %s", remote->host);
+    }
+}
+
+/* What came behind the last line is the program's first word: into the pipe, which has room for it. */
+static int remote_hand_on(struct remote *remote, const struct remote_bytes *b, struct err *err)
+{
+    size_t n = b->used - b->taken;
+
+    if (n && write(remote->to_fd, b->data + b->taken, n) != (ssize_t)n)
+        return err_set(err, EPIPE, "handing on what %s said", remote->host);
+    return 0;
+}
+
+int remote_start(struct remote *remote, struct err *err)
+{
+    struct remote_talk *talk = calloc(1, sizeof *talk);
+    char *command = NULL;
+    int r;
+
+    r = talk ? remote_push_command(remote->push ? &remote->program : NULL, remote->argv, &command,
+                                   err)
+             : err_set(err, ENOMEM, "memory for a talk");
+    if (r < 0) {
+        free(talk);
+        return r;
+    }
+    remote->channel = ssh_channel_new(remote->session);
+    if (!remote->channel || ssh_channel_open_session(remote->channel) != SSH_OK ||
+        ssh_channel_request_exec(remote->channel, command) != SSH_OK)
+        r = remote_say(err, ENOEXEC, "%s runs no command for us: %s", remote->host,
+                       ssh_get_error(remote->session));
+    free(command);
+    if (r == 0) {
+        ssh_set_blocking(remote->session, 0);
+        r = remote_converse(remote, talk, err);
+    }
+    if (r == 0)
+        r = remote_hand_on(remote, &talk->bytes, err);
+    remote_program_done(&remote->program);
+    free(talk);
+    return r;
+}
+
+/* ---- the pump ---- */
+
+struct remote_flow {
+    struct remote_bytes there, here; /* to the program; from it */
+    bool ended;                      /* the far side has */
+};
+
+/* What the program says on stderr goes to ours, but not to the terminal's controls. */
+static void remote_relay_stderr(struct remote *remote)
+{
+    char some[1024];
+    int n;
+
+    while ((n = ssh_channel_read_nonblocking(remote->channel, some, sizeof some, 1)) > 0) {
+        for (int i = 0; i < n; i++)
+            if ((unsigned char)some[i] < 0x20 && some[i] != '\n' && some[i] != '\t')
+                some[i] = '?';
+        if (write(STDERR_FILENO, some, (size_t)n) < 0)
+            return; /* a closed stderr: nobody reads this */
+    }
+}
+
+/* Far to near. The pipe may be full, or closed: then what comes is dropped, so that the far side can end. */
+static void remote_flow_here(struct remote *remote, struct remote_flow *f)
+{
+    for (;;) {
+        ssize_t n;
+
+        if (remote_is_empty(&f->here)) {
+            int r = remote_read(remote, false, &f->here);
+
+            if (r < 0)
+                f->ended = true;
+            if (r <= 0)
+                return;
+        }
+        if (remote->to_fd < 0) {
+            f->here.taken = f->here.used;
+            continue;
+        }
+        n = write(remote->to_fd, f->here.data + f->here.taken, f->here.used - f->here.taken);
+        if (n > 0)
+            f->here.taken += (size_t)n;
+        else if (n < 0 && errno == EAGAIN)
+            return;
+        else if (n < 0 && errno != EINTR)
+            close(TAKE_FD(remote->to_fd));
+    }
+}
+
+/* Near to far, as much as the far side has room for. The end of the pipe is the end of the program's stdin. */
+static void remote_flow_there(struct remote *remote, struct remote_flow *f)
+{
+    struct remote_bytes *b = &f->there;
+
+    while (remote->from_fd >= 0 && !f->ended) {
+        int sent;
+
+        if (remote_is_empty(b)) {
+            ssize_t n = read(remote->from_fd, b->data, sizeof b->data);
+
+            if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+            if (n <= 0) {
+                close(TAKE_FD(remote->from_fd));
+                ssh_channel_send_eof(remote->channel);
+                return;
+            }
+            b->used = (size_t)n;
+            b->taken = 0;
+        }
+        sent =
+            ssh_channel_write(remote->channel, b->data + b->taken, (uint32_t)(b->used - b->taken));
+        if (sent < 0 && sent != SSH_AGAIN)
+            f->ended = true;
+        if (sent <= 0)
+            return;
+        b->taken += (size_t)sent;
+    }
+}
+
+/* -ECANCELED we are to end. */
+static int remote_flow_wait(struct remote *remote, const struct remote_flow *f)
+{
+    struct pollfd p[] = {
+        {.fd = ssh_get_fd(remote->session), .events = remote_events(remote)},
+        {.fd = remote_is_empty(&f->there) ? remote->from_fd : -1, .events = POLLIN},
+        {.fd = remote_is_empty(&f->here) ? -1 : remote->to_fd, .events = POLLOUT},
+        {.fd = remote->stop_fd, .events = POLLIN},
+    };
+    int n = poll(p, ARRAY_SIZE(p), REMOTE_LOOK_MS);
+
+    if (n < 0 && errno != EINTR)
+        return -errno;
+    return n > 0 && p[3].revents ? -ECANCELED : 0;
+}
+
+void remote_pump(struct remote *remote)
+{
+    struct remote_flow *f = calloc(1, sizeof *f);
+
+    while (f) {
+        remote_flow_there(remote, f);
+        remote_relay_stderr(remote);
+        remote_flow_here(remote, f);
+        if (f->ended && remote_is_empty(&f->here))
+            break;
+        if (remote_flow_wait(remote, f) < 0)
+            break;
+    }
+    free(f);
+}

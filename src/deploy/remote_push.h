@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/err.h"
+#include "deploy/sha256.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Putting the agent on a host with nothing but a shell there: the command that is run at the far side, and what its
+ * answers mean. No I/O over the network here.
+ *
+ * The command is one shell script in single quotes. It says lines that begin with "vnperf-push "; whatever else comes
+ * before is a shell's profile and is passed over. It looks for a folder that is writable and in which a file can be
+ * run (tried by running one), asks for the program's bytes, counts them from its stdin, compares SHA-256 (the size where
+ * there is no sha256sum), and becomes the program. Its stdin and stdout are the program's from then on.
+ *
+ * What was pushed has no name any more when it runs: the script opens it, unlinks it, and runs it by /proc/self/fd.
+ * So nothing stays, however it ends. A program with the right SHA-256 that is there already, as vnperf-agent in PATH or as
+ * vnperf-agent-HASH16 in a folder of the user's own, is run as it is and stays. In folders of everybody none is looked for:
+ * others could exchange it.
+ */
+
+/* The program that is to run there. */
+struct remote_program {
+    uint8_t *bytes; /* owned */
+    size_t size;
+    char hash[SHA256_TEXT_SIZE];
+    uint16_t machine; /* e_machine of its ELF header; 0 it is none */
+};
+
+/* errors  a sentence with the path. owns: ended with remote_program_done(), which takes a zeroed one */
+int remote_program_read(const char *path, struct remote_program *ret_program, struct err *err);
+void remote_program_done(struct remote_program *program);
+
+/*
+ * The command to run at the far side: program is pushed and takes the place of argv[0]; NULL: argv[0] is there already.
+ *
+ * owns    ret_command: freed by the caller
+ */
+int remote_push_command(const struct remote_program *program, char *const argv[],
+                        char **ret_command, struct err *err);
+
+enum remote_step {
+    REMOTE_STEP_LISTEN, /* go on reading lines */
+    REMOTE_STEP_SEND,   /* send the program's bytes, all of them, then go on reading */
+    REMOTE_STEP_RUN,    /* what follows is the program's */
+    REMOTE_STEP_FAIL,   /* err says why: -ENOEXEC */
+};
+
+/* The far side of one push, as its lines tell; a zeroed one is the beginning. */
+struct remote_push {
+    bool heard;        /* it has said a line of ours */
+    bool reused;       /* the program was there */
+    char path[256];    /* of the program, as it was called */
+    char refused[256]; /* "FOLDER why, FOLDER why" */
+    char stray[128];   /* the last line that was not ours, for a shell that is none */
+};
+
+/* One line without its end; it is changed. machine: e_machine of what is to run, 0 any. */
+enum remote_step remote_push_line(struct remote_push *push, char *line, uint16_t machine,
+                                  struct err *err);

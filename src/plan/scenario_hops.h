@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "plan/hop_path.h"
+#include "plan/hop_watch.h"
+#include "plan/measure.h"
+
+/*
+ * Where on a scenario's path the time goes: find the interfaces between its ends, watch them while requests go to and fro
+ * one by one, and keep what was seen with the scenario. Measured apart from the scenario's own numbers, which an
+ * instrument on the path would spoil.
+ *
+ * errors  of hop_path.h and hop_watch.h, with "hops: " in front
+ */
+struct scenario_hops {
+    struct hop_path_place
+        *places; /* lent; network namespaces of the run's machine, an agent in each */
+    unsigned n_places, from;
+    const char *nat_to;          /* TO's own address where path->address is translated; else "" */
+    const struct hop_sink *sink; /* lent */
+};
+
+int scenario_hops_measure(const struct scenario_hops *hops, const struct measure_path *path,
+                          const struct measure_ask *ask, struct scenario_result *scenario,
+                          struct err *err);

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+# `vnperf hops` as a person runs it, on a path that we made: a — bridge h — b. What passes is counted by others too.
+
+# shellcheck disable=SC2154 # bats sets status, output and stderr
+bats_require_minimum_version 1.5.0
+load ../helper
+
+setup() {
+    skip_unless_root
+    skip_unless_command ip nft jq ping
+    base=vnhop$$x$BATS_TEST_NUMBER
+    a=$base-a h=$base-h b=$base-b
+    for ns in "$a" "$h" "$b"; do
+        ip netns add "$ns"
+        ip -n "$ns" link set lo up
+    done
+    ip -n "$h" link add br0 type bridge
+    ip -n "$h" link set br0 up
+    for side in a b; do
+        local ns=$base-$side
+        ip -n "$h" link add "p$side" type veth peer name eth0 netns "$ns"
+        ip -n "$h" link set "p$side" master br0 up
+        ip -n "$ns" link set eth0 up
+    done
+    ip -n "$a" address add 10.99.0.1/24 dev eth0
+    ip -n "$b" address add 10.99.0.2/24 dev eth0
+    wait_for 20 ip netns exec "$a" ping -c 1 -W 1 10.99.0.2
+    doc=$TEST_DIR/hops.json
+    all=(--at "netns:$a/eth0" --at "netns:$h/pa" --at "netns:$h/pb" --at "netns:$b/eth0")
+}
+
+teardown() {
+    is_root || return 0
+    for ns in "$a" "$h" "$b"; do
+        ip netns delete "$ns" 2>/dev/null || true
+    done
+}
+
+# hops ARG…: it has to end well; its document is in $doc.
+hops() {
+    run --separate-stderr vnperf hops --json "$doc" --no-calibration "$@"
+    echo "$output"
+    echo "$stderr"
+    [ "$status" = 0 ]
+}
+
+value() {
+    jq -r "$1" "$doc"
+}
+
+# The hop between two points, by their places in the list.
+hop() {
+    value "(.points[$1].name) as \$f | (.points[$2].name) as \$t | .hops[] | select(.from == \$f and .to == \$t and (.whole | not)) | $3"
+}
+
+test_datagrams_are_followed_over_all_points() { #@test
+    hops "${all[@]}" --traffic udp --count 4000 -t 1s "netns:$a" "netns:$b"
+    # Those of the window, before and behind it, and hello and end. A busy machine sends fewer than were asked for.
+    local n
+    n=$(hop 0 1 .matched)
+    [ "$n" -ge 100 ]
+    [ "$(hop 1 2 .matched)" = "$n" ]
+    [ "$(hop 2 3 .matched)" = "$n" ]
+    [ "$(value '[.hops[].lost] | add')" = 0 ]
+    # The hops add up to the whole.
+    jq -e --arg f "netns:$a/eth0" --arg t "netns:$b/eth0" '
+        (.hops[] | select(.whole and .from == $f and .to == $t)) as $w
+        | ([.points[].name] | . as $p | [range(0; length - 1) | [$p[.], $p[. + 1]]]) as $pairs
+        | ([$pairs[] as $q | .hops[] | select(.from == $q[0] and .to == $q[1] and (.whole | not)) | .delay_ns.mean] | add) as $sum
+        | $w.delay_ns.count == '"$n"' and ($sum - $w.delay_ns.mean | fabs) < 0.02 * $w.delay_ns.mean + 5' "$doc"
+}
+
+test_every_source_sees_the_same() { #@test
+    for source in tcx clsact af_packet; do
+        hops "${all[@]}" --capture "$source" --traffic udp --count 2000 "netns:$a" "netns:$b"
+        [ "$(value .source)" = "$source" ]
+        [ "$(hop 0 1 .matched)" -ge 100 ]
+        [ "$(hop 0 1 .matched)" = "$(hop 2 3 .matched)" ]
+        [ "$(value '[.hops[].lost] | add')" = 0 ]
+        [ "$(value '[.points[].overflow] | add')" = 0 ]
+        [ "$(hop 0 1 '.delay_ns.min > 0 and .delay_ns.max < 1e9')" = true ]
+    done
+}
+
+test_the_path_is_found() { #@test
+    hops --path --traffic icmp --count 200 "netns:$a" "netns:$b"
+    [ "$(value '[.points[].name] | join(" ")')" = "$a/eth0 $h/pa $h/pb $b/eth0" ]
+    # There, and back.
+    [ "$(hop 0 1 .matched)" -ge 50 ]
+    [ "$(hop 1 0 .matched)" -ge 50 ]
+}
+
+test_what_a_bridge_drops_is_counted_where_it_is_lost() { #@test
+    ip netns exec "$h" nft -f - <<<'table bridge t { chain f { type filter hook forward priority 0; udp dport 5001 numgen inc mod 10 == 0 counter drop; }; }'
+    for source in tcx af_packet; do
+        local before after
+        before=$(dropped)
+        hops "${all[@]}" --capture "$source" --traffic udp --count 3000 "netns:$a" "netns:$b"
+        after=$(dropped)
+        [ "$((after - before))" -ge 10 ]
+        [ "$(hop 1 2 .lost)" = "$((after - before))" ]
+        [ "$(hop 0 1 .lost)" = 0 ]
+        [ "$(hop 2 3 .lost)" = 0 ]
+    done
+}
+
+dropped() {
+    ip netns exec "$h" nft -j list ruleset | jq '[.. | .counter? | objects | .packets] | add'
+}
+
+test_a_command_at_the_source_makes_the_traffic() { #@test
+    hops "${all[@]}" --filter 'icmp' --source "netns:$a" --source-command 'ping -q -c 50 -i 0.01 10.99.0.2'
+    [ "$(hop 0 1 .matched)" = 50 ]
+    [ "$(hop 3 2 .matched)" = 50 ]
+}
+
+test_connections_and_streams_pass_too() { #@test
+    hops "${all[@]}" --traffic syn --count 100 "netns:$a" "netns:$b"
+    [ "$(hop 0 1 .matched)" -ge 30 ]
+    hops "${all[@]}" --traffic tcp -b 50M -t 1s "netns:$a" "netns:$b"
+    [ "$(hop 2 3 .matched)" -ge 20 ]
+    [ "$(hop 3 2 .matched)" -ge 2 ]
+}
+
+test_points_on_several_machines_are_matched_here() { #@test
+    hops --at "exec:ip netns exec $a/eth0" --at "exec:ip netns exec $b/eth0" --agent "$VNPERF_AGENT" \
+        --traffic udp --count 2000 "netns:$a" "netns:$b"
+    [ "$(value .source)" = af_packet ]
+    [ "$(hop 0 1 .matched)" -ge 100 ]
+    [ "$(value '[.hops[].lost] | add')" = 0 ]
+    # Both have one clock, and the bound says how far that was known.
+    jq -e '.points[1] | .offset_bound_ns > 0 and (.offset_ns | fabs) <= .offset_bound_ns' "$doc"
+}
+
+test_per_flow_and_series() { #@test
+    hops "${all[@]}" --per-flow --interval 200ms --traffic udp -t 1s "netns:$a" "netns:$b"
+    [ "$(hop 0 1 '.flows | length >= 1')" = true ]
+    [ "$(hop 0 1 '[.series[].matched] | add')" = "$(hop 0 1 .matched)" ]
+}
+
+test_the_instrument_is_measured_and_told() { #@test
+    run --separate-stderr vnperf hops --json "$doc" "${all[@]}" --traffic udp --count 500 "netns:$a" "netns:$b"
+    [ "$status" = 0 ]
+    [ "$(value '.instrument.cost_ns > 0 and .instrument.packets > 0')" = true ]
+    [[ $output == *"ns"* ]]
+}
+
+test_nothing_that_passes_is_a_failure_with_a_reason() { #@test
+    run --separate-stderr vnperf hops "${all[@]}" --no-calibration --filter 'tcp port 9' --for 300ms
+    [ "$status" = 1 ]
+    [[ $stderr == *"nothing was paired"* ]]
+}
+
+test_what_is_not_there_is_named() { #@test
+    run --separate-stderr vnperf hops --at "netns:$a/eth0" --at "netns:$h/nope" --for 100ms
+    [ "$status" = 3 ]
+    [[ $stderr == *nope* ]]
+    run --separate-stderr vnperf hops --at "netns:$a/eth0" --at "netns:$base-none/eth0" --for 100ms
+    [ "$status" = 3 ]
+    [[ $stderr == *"$base-none"* ]]
+}
+
+test_an_interface_that_vanishes_costs_the_rest_nothing() { #@test
+    vnperf hops "${all[@]}" --no-calibration --json "$doc" --filter icmp --source "netns:$a" \
+        --source-command "ping -q -c 20 -i 0.01 10.99.0.2; ip -n $h link delete pb; ping -q -c 3 -i 0.01 -W 1 10.99.0.2; true" \
+        >"$TEST_DIR/out" 2>"$TEST_DIR/err" || true
+    [ "$(hop 0 1 '.matched >= 20')" = true ]
+    [ "$(hop 2 3 '.matched == 20')" = true ]
+}
+
+test_nothing_stays_at_the_interfaces() { #@test
+    for source in tcx clsact af_packet; do
+        hops "${all[@]}" --capture "$source" --traffic udp --count 100 "netns:$a" "netns:$b"
+    done
+    run ip netns exec "$h" tc qdisc show
+    [[ $output != *clsact* ]]
+    # Killed in the midst of it.
+    vnperf hops "${all[@]}" --no-calibration --capture af_packet --for 60s 3>&- &
+    local pid=$!
+    wait_for 20 pgrep -P "$pid"
+    local agent
+    agent=$(pgrep -P "$pid" | head -n 1)
+    kill -KILL "$pid"
+    wait "$pid" || true
+    wait_for 20 not_there "$agent"
+}
+
+# Nobody may be there to wait for an orphan: one that has ended is gone, too.
+not_there() {
+    [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"
+}
+
+test_a_run_tells_where_the_time_goes() { #@test
+    run --separate-stderr vnperf run --quick --hops --scenarios 2.1,3.3 --json "$doc"
+    echo "$output"
+    echo "$stderr"
+    [ "$status" = 0 ]
+    # From VM to VM over both nodes, and the parts come to the whole.
+    jq -e '[.scenarios[] | select(.status == "passed") | .hops] | length == 2 and all(
+        (.points | length) >= 4 and ([.hops[] | select(.whole)] | length) >= 2)' "$doc"
+    jq -e '.scenarios[] | select(.id == "2.1") | .hops
+        | [.points[].name] as $p
+        | ([range(0; ($p | length) - 1)] | map([$p[.], $p[. + 1]])) as $pairs
+        | ([.hops[] | select(.whole and .from == $p[0] and .to == $p[-1])][0].delay_ns.mean) as $whole
+        | ([$pairs[] as $q | .hops[] | select((.whole | not) and .from == $q[0] and .to == $q[1]) | .delay_ns.mean] | add) as $sum
+        | ($sum - $whole | fabs) < 0.05 * $whole + 10' "$doc"
+    run vnperf show last
+    [[ $output == *"2.1"* ]]
+}
