@@ -34,8 +34,8 @@ static int bpf_sys_say(struct err *err, int r, const char *what, const char *nam
 {
     if (r == -EPERM)
         return err_set(err, r,
-                       "%s %s for the kernel: that needs CAP_BPF and CAP_NET_ADMIN (before Linux "
-                       "5.8 CAP_SYS_ADMIN)",
+                       "%s %s for the kernel: that needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN "
+                       "(before Linux 5.8 CAP_SYS_ADMIN)",
                        what, name);
     return err_set(err, r, "%s %s for the kernel", what, name);
 }

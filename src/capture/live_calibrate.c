@@ -206,9 +206,12 @@ static void stamp_words(enum live_source source, char *ret, size_t size)
     f = fopen("/proc/sys/net/core/netdev_tstamp_prequeue", "re");
     if (f && fscanf(f, "%d", &prequeue) != 1)
         prequeue = 1;
-    snprintf(ret, size,
-             "out: handed to the driver; in: %s the backlog queue (netdev_tstamp_prequeue=%d)",
-             prequeue ? "before" : "behind", prequeue);
+    snprintf(
+        ret, size,
+        "out: handed to the driver; in: %s the backlog queue (netdev_tstamp_prequeue=%d), and what "
+        "comes out of a tunnel keeps the time of its outer packet; the bias is reckoned from what "
+        "copying costs, not measured",
+        prequeue ? "before" : "behind", prequeue);
 }
 
 static int calibrate_bpf(enum live_source source, unsigned n_points, struct bed beds[3],

@@ -12,7 +12,7 @@
  * Packets of each point are sampled by a hash of their key, the same ones at all points, and paired without regard to time:
  * clocks may be as far apart as they like. The hulls want the fastest packets, so as many as memory allows are kept.
  */
-enum { OFFSET_MOST = 1 << 18, OFFSET_LEAST = 4 };
+enum { OFFSET_MOST = 1 << 18, OFFSET_LEAST = 4, ONE_WAY_DELAY_NS = 1000000000 };
 
 struct sampling {
     struct sample *all; /* owned */
@@ -164,6 +164,9 @@ static int offset_set(const struct sample_pairs *pairs, const struct hop_point *
     p->skew_share = skew;
     p->offset_bound_ns = line.bound_ns;
     p->n_offset_packets = pairs->n;
+    /* One way only: what looks like an offset is the least delay, unless it is too long for one. */
+    if (line.bound_ns == UINT64_MAX && llabs(p->offset_ns) < ONE_WAY_DELAY_NS)
+        p->offset_ns = 0;
     if (q->has_offset) {
         double since = (double)(int64_t)(p->first_ns - (uint64_t)p->offset_ns - q->first_ns);
 

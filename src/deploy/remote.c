@@ -306,5 +306,5 @@ int spawn_ssh(const struct endpoint_text *at, const struct remote_options *optio
     struct remote *remote = NULL;
     int r = remote_begin(at, options, argv, &remote, err);
 
-    return r < 0 ? r : remote_wait(remote, options->interrupt_fd, ret_spawned, err);
+    return r < 0 || !remote ? r : remote_wait(remote, options->interrupt_fd, ret_spawned, err);
 }

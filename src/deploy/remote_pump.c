@@ -208,7 +208,7 @@ int remote_start(struct remote *remote, struct err *err)
     r = talk ? remote_push_command(remote->push ? &remote->program : NULL, remote->argv, &command,
                                    err)
              : err_set(err, ENOMEM, "memory for a talk");
-    if (r < 0) {
+    if (r < 0 || !talk) {
         free(talk);
         return r;
     }

@@ -103,7 +103,7 @@ struct hop_instrument {
     int64_t bias_ns;         /* what a hop of no length would read, median */
     uint64_t bias_spread_ns; /* p99 less p1 of that */
     uint64_t n_packets;      /* that told it */
-    char stamp[96];          /* where on the way the time is taken, in words */
+    char stamp[240];         /* where on the way the time is taken, in words */
 };
 
 struct hops {

@@ -237,7 +237,7 @@ static int pair_address(const struct pair_options *options, const struct peer *f
         return pair_resolve(options, ret, size, err);
     if (options->to.ifname[0])
         return pair_of_interface(&options->to, to, family, ret, size, err);
-    if (options->to.kind == ENDPOINT_SSH && pair_of_connection(to, family, ret, size))
+    if (to && options->to.kind == ENDPOINT_SSH && pair_of_connection(to, family, ret, size))
         return 0;
     if (options->from.kind == ENDPOINT_LOCAL && options->to.kind == ENDPOINT_LOCAL) {
         text_copy(ret, size, options->ipv6 ? "::1" : "127.0.0.1");

@@ -437,6 +437,22 @@ static void test_offsets_take_the_day_out(void **state)
     end(s);
 }
 
+static void test_one_way_traffic_leaves_the_delay_in(void **state)
+{
+    struct scene *s = scene(2);
+    struct hop_point points[2] = {{.seen = 0}};
+    struct source *sources[2] = {&s->points[0].source, &s->points[1].source};
+
+    (void)state;
+    some(s, 0, 50, (struct spec){TCP, 1000, 100, 1, 0, false, false});
+    s->points[0].source.ops = s->points[1].source.ops = &list_ops;
+    assert_int_equal(match_offsets(sources, 2, points, &s->err), 0);
+    assert_true(points[1].has_offset);
+    assert_int_equal(points[1].offset_ns, 0);
+    assert_true(points[1].offset_bound_ns == UINT64_MAX);
+    end(s);
+}
+
 static void test_losses_count_while_both_captures_run(void **state)
 {
     struct scene *s = scene(2);
@@ -568,6 +584,7 @@ int main(void)
         cmocka_unit_test(test_no_packets_are_an_empty_answer_with_words),
         cmocka_unit_test(test_clocks_a_day_apart_are_seen_through),
         cmocka_unit_test(test_offsets_take_the_day_out),
+        cmocka_unit_test(test_one_way_traffic_leaves_the_delay_in),
         cmocka_unit_test(test_losses_count_while_both_captures_run),
         cmocka_unit_test(test_a_source_that_breaks_leaves_what_was_measured),
         cmocka_unit_test(test_flows_series_and_packets_are_told),
