@@ -172,6 +172,11 @@ static int hops_set_port(void *target, const char *value, struct err *err)
     return r;
 }
 
+static int hops_set_host_keys(void *target, const char *value, struct err *err)
+{
+    return options_host_keys(value, &((struct hops_flags *)target)->hops.pair.host_keys, err);
+}
+
 #define HOPS_CALL(name, arg, help, call, words)                                                    \
     {                                                                                              \
         name, 0, arg, help, OPTION_CALL, 0, 0, 0, 0, call, words                                   \
@@ -223,7 +228,9 @@ const struct option_row hops_flags_rows[] = {
     HOPS_ROW("address", 0, "ADDRESS", "of TO, as FROM reaches it (found out)", OPTION_TEXT,
              hops.pair.address, 1, 0),
     HOPS_ROW("ipv6", '6', NULL, "over IPv6", OPTION_FLAG, hops.pair.ipv6, 0, 0),
-    HOPS_ROW("agent", 0, "PATH", "the agent program", OPTION_TEXT, hops.pair.agent, 1, 0),
+    HOPS_ROW("agent", 0, "PATH", "the agent program; to ssh:// hosts it is copied", OPTION_TEXT,
+             hops.pair.agent, 1, 0),
+    OPTIONS_SSH_ROWS(offsetof(struct hops_flags, hops.pair), hops_set_host_keys),
     OUTPUT_ROWS,
     {0},
 };

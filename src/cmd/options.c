@@ -345,3 +345,14 @@ int options_warmup(const char *text, uint64_t *ret_ns, bool *ret_find, struct er
     *ret_find = strcmp(text, "auto") == 0;
     return *ret_find ? 0 : text_time(text, ret_ns, err);
 }
+
+int options_host_keys(const char *text, enum remote_host_keys *ret_keys, struct err *err)
+{
+    if (strcmp(text, "strict") == 0)
+        *ret_keys = REMOTE_HOST_KEYS_STRICT;
+    else if (strcmp(text, "accept-new") == 0)
+        *ret_keys = REMOTE_HOST_KEYS_ACCEPT_NEW;
+    else
+        return err_say(err, "'%.40s' is neither strict nor accept-new", text);
+    return 0;
+}

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "model/flow_spec.h"
+#include "plan/pair_run.h"
 #include "plan/repeat.h"
 
 #include <stdbool.h>
@@ -119,6 +120,39 @@ int options_seed(const char *text, struct repeat_options *ret_repeat, struct err
     {                                                                                              \
         "seed", 0, "N", "of the order in each round (drawn, and kept with the result)",            \
             OPTION_CALL, 0, 0, 0, 0, seed_call, NULL                                               \
+    }
+
+/* "strict" or "accept-new". */
+int options_host_keys(const char *text, enum remote_host_keys *ret_keys, struct err *err);
+
+/* Rows of what is asked about ssh:// endpoints; p is where the struct pair_options stands in the target. */
+#define OPTIONS_SSH_ROWS(p, host_keys_call)                                                        \
+    {"agent-path",                                                                                 \
+     0,                                                                                            \
+     "PATH",                                                                                       \
+     "the agent as ssh:// hosts have it: nothing is copied there",                                 \
+     OPTION_TEXT,                                                                                  \
+     (p) + offsetof(struct pair_options, agent_there),                                             \
+     sizeof(((struct pair_options *)0)->agent_there),                                              \
+     1,                                                                                            \
+     0,                                                                                            \
+     NULL,                                                                                         \
+     NULL},                                                                                        \
+        {"ssh-host-keys",                                                                          \
+         0,                                                                                        \
+         "HOW",                                                                                    \
+         "host keys that known_hosts lacks: strict refuses, accept-new keeps them (strict)",       \
+         OPTION_CALL,                                                                              \
+         0,                                                                                        \
+         0,                                                                                        \
+         0,                                                                                        \
+         0,                                                                                        \
+         host_keys_call,                                                                           \
+         "strict accept-new"},                                                                     \
+    {                                                                                              \
+        "ssh-config", 0, "FILE", "instead of ~/.ssh/config and /etc/ssh/ssh_config", OPTION_TEXT,  \
+            (p) + offsetof(struct pair_options, ssh_config),                                       \
+            sizeof(((struct pair_options *)0)->ssh_config), 1, 0, NULL, NULL                       \
     }
 
 /* "0,0.1%,3%" to shares, from the smallest up; how many, or -EINVAL. */

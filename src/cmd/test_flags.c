@@ -137,15 +137,7 @@ static int test_set_address(void *target, const char *value, struct err *err)
 
 static int test_set_host_keys(void *target, const char *value, struct err *err)
 {
-    struct test_flags *f = target;
-
-    if (strcmp(value, "strict") == 0)
-        f->pair.host_keys = REMOTE_HOST_KEYS_STRICT;
-    else if (strcmp(value, "accept-new") == 0)
-        f->pair.host_keys = REMOTE_HOST_KEYS_ACCEPT_NEW;
-    else
-        return err_say(err, "'%.40s' is neither strict nor accept-new", value);
-    return 0;
+    return options_host_keys(value, &((struct test_flags *)target)->pair.host_keys, err);
 }
 
 #define AT(member) offsetof(struct test_flags, member)
@@ -231,13 +223,7 @@ const struct option_row test_flags_rows[] = {
     {"ipv6", '6', NULL, "use the IPv6 address", FLAG(pair.ipv6)},
     {"agent", 0, "PATH",
      "the agent program, as the endpoints know it; to ssh:// hosts it is copied", TEXT(pair.agent)},
-    {"agent-path", 0, "PATH", "the agent as ssh:// hosts have it: nothing is copied there",
-     TEXT(pair.agent_there)},
-    {"ssh-host-keys", 0, "HOW",
-     "host keys that known_hosts lacks: strict refuses, accept-new keeps them (strict)",
-     OPTION_CALL, 0, 0, 0, 0, test_set_host_keys, "strict accept-new"},
-    {"ssh-config", 0, "FILE", "instead of ~/.ssh/config and /etc/ssh/ssh_config",
-     TEXT(pair.ssh_config)},
+    OPTIONS_SSH_ROWS(AT(pair), test_set_host_keys),
     {"nice", 0, "N", "priority of the agents, -20 to 19, where it is allowed (as they are)",
      CALL(test_set_nice)},
     {"test-description", 0, "TEXT", "kept with the result", MAYBE_EMPTY(description)},

@@ -208,11 +208,14 @@ static void *remote_thread(void *arg)
 int remote_begin(const struct endpoint_text *at, const struct remote_options *options,
                  char *const argv[], struct remote **ret_remote, struct err *err)
 {
-    struct remote *remote = calloc(1, sizeof *remote);
+    struct remote *remote;
     pthread_attr_t attr;
     pthread_t thread;
-    int r;
+    int r = ssh_library_load(err);
 
+    if (r < 0)
+        return err_wrap(err, r, "ssh://");
+    remote = calloc(1, sizeof *remote);
     if (!remote)
         return err_set(err, ENOMEM, "memory for a host");
     remote->at = *at;

@@ -3,9 +3,8 @@
 
 #include "deploy/remote.h"
 #include "deploy/remote_push.h"
+#include "deploy/ssh_library.h"
 
-#include <libssh/callbacks.h>
-#include <libssh/libssh.h>
 #include <pthread.h>
 
 /*

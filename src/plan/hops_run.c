@@ -337,7 +337,10 @@ enum pair_end hops_run(const struct hops_options *options, const struct hop_sink
     } else {
         int r = hops_do(&job, NULL, &none, err);
 
-        end = r == 0 ? PAIR_DONE : r == -ECANCELED ? PAIR_INTERRUPTED : PAIR_FAILED;
+        end = r == 0               ? PAIR_DONE
+              : r == -ECANCELED    ? PAIR_INTERRUPTED
+              : r == -EHOSTUNREACH ? PAIR_UNREACHABLE
+                                   : PAIR_FAILED;
         peer_set_done(&set, (uint64_t)HOPS_QUIT_MS * CLOCK_MS);
     }
     return end == PAIR_FAILED && job.environment ? PAIR_ENVIRONMENT : end;

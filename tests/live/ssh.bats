@@ -383,3 +383,18 @@ connected_to_a() {
     ended 137
     nothing_far a b
 }
+
+test_hops_between_two_hosts_are_told_with_how_far_their_clocks_are_known() { #@test
+    two_hosts
+    run --separate-stderr box "${begin_with[@]}" "$VNPERF" hops --at ssh://a/eth0 --at ssh://b/eth0 --traffic udp --count 500 \
+        --no-calibration --json "$TEST_DIR/hops.json" ssh://a ssh://b
+    printf '%s\n' "--- $status" "${stderr:=}" "$output" >&2
+    [ "$status" = 0 ]
+    # One machine in truth, so its clocks are one.
+    jq -e '.source == "af_packet" and (.hops[0] | .matched >= 20 and .lost == 0)
+        and (.points[1] | .offset_bound_ns > 0 and (.offset_ns | fabs) <= .offset_bound_ns)' "$TEST_DIR/hops.json"
+    nothing_far a b
+    # A host that is not there.
+    run --separate-stderr box "${begin_with[@]}" "$VNPERF" hops --at ssh://10.77.0.9/eth0 --at ssh://b/eth0 --for 100ms
+    [ "$status" = 4 ]
+}
