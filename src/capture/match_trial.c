@@ -9,6 +9,8 @@
 
 /* Delays above that nobody takes for delays: clocks are apart. */
 static const int64_t trial_too_long_ns = 1000000000;
+/* One so far from the middle of all says nothing of a clock. */
+static const int64_t trial_odd_ns = 100000000;
 /* What the packets so far did not show, a little. */
 static const int64_t trial_margin_ns = 2000;
 
@@ -182,10 +184,32 @@ static void trial_ways_by_sign(struct sample_pairs *pairs, bool forward)
     }
 }
 
+static int trial_by_difference(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The middle one of the differences: a record whose time is wrong does not move it. */
+static int64_t trial_middle(const struct sample_pairs *pairs)
+{
+    AUTO(free_p) int64_t *all = calloc(pairs->n + 1, sizeof *all);
+    int64_t middle = 0;
+
+    if (!all || pairs->n == 0)
+        return 0;
+    for (size_t i = 0; i < pairs->n; i++)
+        all[i] = pairs->all[i].y_ns;
+    qsort(all, pairs->n, sizeof *all, trial_by_difference);
+    middle = all[pairs->n / 2];
+    return middle;
+}
+
 /* How the clock of point p stands to that of q, which is known; votes for the ways when that is not to be told by time. */
 static void trial_clock(struct match *m, unsigned q, unsigned p, struct sample_pairs *pairs)
 {
-    int64_t there = INT64_MAX, back = INT64_MIN;
+    int64_t there = INT64_MAX, back = INT64_MIN, middle = trial_middle(pairs);
     bool both = trial_ways(pairs);
     bool swapped = m->place[p] < m->place[q];
 
@@ -194,6 +218,9 @@ static void trial_clock(struct match *m, unsigned q, unsigned p, struct sample_p
         const struct sample_pair *pair = &pairs->all[i];
 
         m->splits |= pair->cut;
+        /* One so far from the others says nothing of the clock, but that it was set, or a time written wrong. */
+        if (pair->y_ns < middle - trial_odd_ns || pair->y_ns > middle + trial_odd_ns)
+            continue;
         if (pair->way == 0)
             there = pair->y_ns < there ? pair->y_ns : there;
         else

@@ -52,7 +52,11 @@ test_traffic_that_does_not_fit_is_refused() { #@test
 
 test_without_rights_it_says_which() { #@test
     is_root || skip "needs root, to become an ordinary user"
-    run --separate-stderr as_user vnperf hops --at pif:lo --at pif:lo2 --for 100ms
+    skip_unless_command ip
+    # Of an interface that is there, so that it is rights that lack.
+    run --separate-stderr as_user vnperf hops --at pif:lo --at netns:nobodys/lo --for 100ms
+    [ "$status" = 3 ]
+    run --separate-stderr as_user vnperf hops --at pif:lo --at "pif:$(ip -o link | awk -F'[ @:]+' '$2 != "lo" { print $2; exit }')" --for 100ms
     echo "$status: $stderr"
     [ "$status" = 3 ]
     [[ $stderr == *CAP_* || $stderr == *"ot permitted"* ]]

@@ -175,7 +175,7 @@ test_nothing_stays_at_the_interfaces() { #@test
     run ip netns exec "$h" tc qdisc show
     [[ $output != *clsact* ]]
     # Killed in the midst of it.
-    vnperf hops "${all[@]}" --no-calibration --capture af_packet --for 60s 3>&- &
+    "$VNPERF" hops "${all[@]}" --no-calibration --capture af_packet --for 60s 3>&- &
     local pid=$!
     wait_for 20 pgrep -P "$pid"
     local agent
