@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { INTERVALS_MAX = 1 << 20 };
-
 unsigned count_way(const struct match *m, const struct rec *rec, unsigned point)
 {
     if (m->clocks_apart) {
@@ -18,41 +16,9 @@ unsigned count_way(const struct match *m, const struct rec *rec, unsigned point)
     return m->place[point] < m->place[rec->first];
 }
 
-/* For so many intervals: it need not be kept. */
-static uint32_t count_room(uint32_t n)
-{
-    uint32_t room = 16;
-
-    while (room < n)
-        room *= 2;
-    return room;
-}
-
-static struct hop_interval *count_interval(struct match *m, struct side *side, uint64_t ns)
-{
-    struct hop *hop = &side->hop;
-    uint64_t at = ns > m->start_ns ? (ns - m->start_ns) / m->options.interval_ns : 0;
-
-    if (at >= INTERVALS_MAX)
-        return NULL;
-    if (at >= hop->n_intervals) {
-        uint32_t n = (uint32_t)at + 1, room = count_room(n);
-        struct hop_interval *grown = hop->intervals;
-
-        if (!grown || room != count_room(hop->n_intervals))
-            grown = reallocarray(grown, room, sizeof *grown);
-        if (!grown)
-            return NULL;
-        memset(grown + hop->n_intervals, 0, (n - hop->n_intervals) * sizeof *grown);
-        hop->intervals = grown;
-        hop->n_intervals = n;
-    }
-    return &hop->intervals[at];
-}
-
 static void count_in_interval(struct match *m, struct side *side, uint64_t from_ns, int64_t ns)
 {
-    struct hop_interval *interval = count_interval(m, side, from_ns);
+    struct hop_interval *interval = series_interval(m, side, from_ns);
 
     if (!interval)
         return;
@@ -283,7 +249,7 @@ static void count_lost_now(struct match *m, struct side *side, uint64_t ns, uint
             side->hop.more_flows++;
     }
     if (m->options.interval_ns) {
-        struct hop_interval *interval = count_interval(m, side, ns);
+        struct hop_interval *interval = series_interval(m, side, ns);
 
         if (interval)
             interval->lost++;

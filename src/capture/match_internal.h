@@ -15,6 +15,7 @@
  *     match_table.c    packets that are remembered: a ring in order of first sight, a hash by key, one by base
  *     match_pair.c     a packet meets the table
  *     match_count.c    pairs and what did not become one, counted
+ *     match_series.c   numbers over time
  *     match_end.c      what is left at the end; the answer
  *     match_offsets.c  clocks
  */
@@ -278,6 +279,11 @@ void count_done(struct match *m);
 /* Decide what was put off. */
 void count_deferred(struct match *m);
 int count_lost(struct match *m, unsigned way, unsigned hop, uint64_t ns, uint32_t flow, bool now);
+
+/* ---- match_series.c ---- */
+
+/* The part of a hop's series that a time falls into; NULL beyond the most, or without memory. */
+struct hop_interval *series_interval(struct match *m, struct side *side, uint64_t ns);
 
 /* ---- flows, in match_flow.c ---- */
 

@@ -197,7 +197,8 @@ static int offset_pairs(struct sampling *a, struct sampling *b, struct sample_pa
     better = nat.n > plain.n + plain.n / 16 ? &nat : &plain;
     if (!trial_ways(better))
         offset_one_way(better);
-    *ret_pairs = (struct sample_pairs){.all = TAKE(better->all), .n = better->n};
+    *ret_pairs = *better;
+    better->all = NULL;
     return 0;
 }
 

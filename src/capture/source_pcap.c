@@ -107,6 +107,6 @@ int source_pcap_new(struct input *input, struct source **ret_source, struct err 
     s->link = (uint16_t)pcap_u32(s->swapped, header + 20);
     input_take(input, HEADER_BYTES);
     s->input = *input;
-    *ret_source = &s->source;
+    *ret_source = (struct source *)s;
     return 0;
 }

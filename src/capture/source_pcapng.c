@@ -356,6 +356,6 @@ int source_pcapng_new(struct input *input, struct source **ret_source, struct er
         return err_set(err, ENOMEM, "reading '%s'", input->path);
     s->source.ops = &pcapng_ops;
     s->input = *input;
-    *ret_source = &s->source;
+    *ret_source = (struct source *)s;
     return 0;
 }

@@ -12,8 +12,9 @@
 
 #define TEXT_MATCH_DAY (86400 * 1000000000LL)
 
+#define TEXT_MATCH_NONE UINT32_MAX
+
 enum {
-    TEXT_MATCH_NONE = UINT32_MAX,
     TEXT_MATCH_SAMPLE = 200,
     /* A text that stands for so many lines on average is no sequence number, unless it is one that wraps. */
     TEXT_MATCH_MOST_LINES = 10,

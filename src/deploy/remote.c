@@ -81,8 +81,6 @@ static void remote_free(struct remote *remote)
 
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close_p(&fds[i]);
-    for (char **word = remote->argv; word && *word; word++)
-        free(*word);
     free(remote->argv);
     free(remote->config);
     remote_program_done(&remote->program);
@@ -101,21 +99,31 @@ static void remote_unref(struct remote *remote)
         remote_free(remote);
 }
 
+/* Words and the pointers to them in one piece. */
+static char **remote_words(char *const argv[])
+{
+    size_t n = 0, n_bytes = 0;
+    char **words, *text;
+
+    for (; argv[n]; n++)
+        n_bytes += strlen(argv[n]) + 1;
+    words = calloc(1, (n + 1) * sizeof *words + n_bytes);
+    if (!words)
+        return NULL;
+    text = (char *)(words + n + 1);
+    for (size_t i = 0; i < n; i++) {
+        words[i] = text;
+        text = stpcpy(text, argv[i]) + 1;
+    }
+    return words;
+}
+
 static int remote_copy(struct remote *remote, const struct remote_options *options,
                        char *const argv[])
 {
-    size_t n = 0;
-
-    while (argv[n])
-        n++;
     remote->config = strdup(options->config ? options->config : "");
-    remote->argv = calloc(n + 1, sizeof *remote->argv);
-    if (!remote->config || !remote->argv)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++)
-        if (!(remote->argv[i] = strdup(argv[i])))
-            return -ENOMEM;
-    return 0;
+    remote->argv = remote_words(argv);
+    return remote->config && remote->argv ? 0 : -ENOMEM;
 }
 
 /* Ours of the pipes do not wait; the caller's are like any program's. */

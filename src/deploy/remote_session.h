@@ -25,7 +25,7 @@ struct remote {
     enum remote_host_keys host_keys;
     bool push;
     char *config; /* owned; "" the user's own */
-    char **argv;  /* owned */
+    char **argv;  /* owned; one piece with its words */
 
     pthread_mutex_t lock;
     unsigned refs;           /* under lock: the caller and the thread; the last one frees */

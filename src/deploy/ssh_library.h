@@ -61,7 +61,7 @@ int ssh_library_load(struct err *err);
 /* clang-format on */
 
 struct ssh_library {
-#define SSH_LIBRARY_MEMBER(name) __typeof__(name) *name;
+#define SSH_LIBRARY_MEMBER(name) __typeof__(name) *(name);
     SSH_LIBRARY(SSH_LIBRARY_MEMBER)
 #undef SSH_LIBRARY_MEMBER
 };

@@ -5,31 +5,36 @@
 #include <math.h>
 #include <stdlib.h>
 
-static int delay_room(struct hist **hist)
+/* The histogram of delays of that sign, made when it is not there; NULL without memory. */
+static struct hist *delay_hist(struct delay *d, bool negative)
 {
-    if (!*hist)
-        *hist = calloc(1, sizeof **hist);
-    return *hist ? 0 : -ENOMEM;
+    struct hist *hist = negative ? d->negative : d->positive;
+
+    if (hist)
+        return hist;
+    hist = calloc(1, sizeof *hist);
+    if (negative)
+        d->negative = hist;
+    else
+        d->positive = hist;
+    return hist;
 }
 
 int delay_add(struct delay *d, int64_t ns)
 {
-    struct hist **hist = ns < 0 ? &d->negative : &d->positive;
-    int64_t apart;
+    struct hist *hist = delay_hist(d, ns < 0);
     double beyond;
 
-    if (!*hist && delay_room(hist) < 0)
+    if (!hist)
         return -ENOMEM;
-    hist_add(*hist, ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns);
+    hist_add(hist, ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns);
     if (d->count == 0 || ns < d->min)
         d->min = ns;
     if (d->count == 0 || ns > d->max)
         d->max = ns;
     if (d->count++ == 0)
         d->origin = ns;
-    /* Exact wherever it can be. */
-    beyond = __builtin_sub_overflow(ns, d->origin, &apart) ? (double)ns - (double)d->origin
-                                                           : (double)apart;
+    beyond = (double)(ns - d->origin);
     d->sum += beyond;
     d->sum_squares += beyond * beyond;
     return 0;
@@ -42,8 +47,7 @@ int delay_merge(struct delay *d, const struct delay *other)
 
     if (other->count == 0)
         return 0;
-    if ((other->positive && delay_room(&d->positive) < 0) ||
-        (other->negative && delay_room(&d->negative) < 0))
+    if ((other->positive && !delay_hist(d, false)) || (other->negative && !delay_hist(d, true)))
         return -ENOMEM;
     if (other->positive)
         hist_merge(d->positive, other->positive);

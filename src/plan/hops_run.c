@@ -35,13 +35,15 @@ static int hops_place(struct hops_job *job, const struct endpoint_text *machine,
                       struct hop_place **ret_place, struct err *err)
 {
     struct hop_place *place;
+    struct peer *peer = NULL;
     char name[48];
     int r;
 
     /* Beside the agents that send: those sit in their namespaces, this one watches from its machine's own. */
     snprintf(name, sizeof name, "%.38s (points)", text);
-    for (unsigned i = 0; i < job->n_places; i++)
-        if (strcmp(job->places[i].peer->name, name) == 0) {
+    peer = peer_find(job->set, name);
+    for (unsigned i = 0; i < job->n_places && peer; i++)
+        if (job->places[i].peer == peer) {
             *ret_place = &job->places[i];
             return 0;
         }
@@ -50,10 +52,10 @@ static int hops_place(struct hops_job *job, const struct endpoint_text *machine,
     place = &job->places[job->n_places];
     *place = (struct hop_place){.options = job->options->live};
     place->options.n_points = 0;
-    r = pair_run_agent(&job->options->pair, machine, text, name, job->set, job->run, &place->peer,
-                       err);
+    r = pair_run_agent(&job->options->pair, machine, text, name, job->set, job->run, &peer, err);
     if (r < 0)
         return r;
+    place->peer = peer;
     job->n_places++;
     *ret_place = place;
     return 0;
@@ -97,7 +99,7 @@ static int hops_walk(struct hops_job *job, const struct endpoint_text *end, cons
     bool here = end->kind == ENDPOINT_LOCAL || end->kind == ENDPOINT_NETNS;
     int r = hops_place(job, here ? &local : end, here ? "local" : text, ret_place, err);
 
-    if (r < 0)
+    if (r < 0 || !*ret_place)
         return r;
     *path = (struct hop_path){.peer = (*ret_place)->peer, .to = to, .nat_to = "", .n_places = 1};
     if (here)
@@ -145,12 +147,12 @@ static int hops_find_path(struct hops_job *job, const struct measure_path *ends,
                       job->left_out, sizeof job->left_out);
         return hops_put_points(place, there, false, 0, err);
     }
-    if (r < 0)
+    if (r < 0 || !place)
         return err_wrap(err, r, "the way to %s", ends->address);
     r = pair_run_own_address(pair, ends, from_address, sizeof from_address, err);
     if (r == 0)
         r = hops_walk(job, &pair->to, pair->to_text, from_address, back, &far, err);
-    if (r < 0)
+    if (r < 0 || !far)
         return err_wrap(err, r, "the way back from %s", ends->address);
     if (far == place)
         return err_say(err, "the way to %s cannot be followed to its end: %s (--at names points)",

@@ -54,17 +54,22 @@ void bulk_put_real(struct bulk_out *out, double v)
     bulk_put(out, bits);
 }
 
-void bulk_put_text(struct bulk_out *out, const char *text)
+/* n bytes behind their number. */
+static void bulk_put_bytes(struct bulk_out *out, const void *bytes, size_t n)
 {
-    size_t n = strlen(text);
     uint8_t *at;
 
     bulk_put(out, n);
     at = bulk_room(out, n);
-    if (!at)
+    if (!at || n == 0)
         return;
-    memcpy(at, text, n);
+    memcpy(at, bytes, n);
     out->used += n;
+}
+
+void bulk_put_text(struct bulk_out *out, const char *text)
+{
+    bulk_put_bytes(out, text, strlen(text));
 }
 
 void bulk_put_last_hist(struct bulk_out *out, const struct hist *hist)
@@ -81,17 +86,11 @@ void bulk_put_last_hist(struct bulk_out *out, const struct hist *hist)
 void bulk_put_hist(struct bulk_out *out, const struct hist *hist)
 {
     struct bulk_out own = {0};
-    uint8_t *at;
 
     if (hist)
         bulk_put_last_hist(&own, hist);
     out->failed |= own.failed;
-    bulk_put(out, own.used);
-    at = bulk_room(out, own.used);
-    if (at && own.used) {
-        memcpy(at, own.buf, own.used);
-        out->used += own.used;
-    }
+    bulk_put_bytes(out, own.buf, own.used);
     bulk_done(&own);
 }
 

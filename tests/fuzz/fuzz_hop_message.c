@@ -20,7 +20,11 @@ static void read_hops(const uint8_t *data, size_t size)
         assert(hop_message_pack(&hops, &blob, &n, NULL) == 0);
         assert(hop_message_unpack(blob, n, &again, NULL) == 0);
         assert(again.n_points == hops.n_points && again.n_hops == hops.n_hops);
-        assert(memcmp(again.points, hops.points, sizeof hops.points) == 0);
+        for (uint32_t i = 0; i < hops.n_points; i++) {
+            assert(strcmp(again.points[i].name, hops.points[i].name) == 0);
+            assert(again.points[i].seen == hops.points[i].seen);
+            assert(again.points[i].last_ns == hops.points[i].last_ns);
+        }
         for (uint32_t i = 0; i < hops.n_hops; i++) {
             assert(again.hops[i].delay.count == hops.hops[i].delay.count);
             assert(delay_percentile(&again.hops[i].delay, 0.99) ==
@@ -51,7 +55,17 @@ static void read_options(const struct line *line, const uint8_t *blob, size_t n_
     assert(line_cut(buf, len - 1, &second) == LINE_OK);
     assert(hop_message_pack_filter(&options, &filter, &n_filter, NULL) == 0);
     assert(hop_message_get_options(&second, filter, n_filter, &again, NULL) == 0);
-    assert(memcmp(&options, &again, sizeof options) == 0);
+    assert(again.n_points == options.n_points && again.n_filter == options.n_filter);
+    for (unsigned i = 0; i < options.n_points; i++) {
+        assert(strcmp(again.points[i].name, options.points[i].name) == 0);
+        assert(strcmp(again.points[i].netns, options.points[i].netns) == 0);
+        assert(strcmp(again.points[i].ifname, options.points[i].ifname) == 0);
+    }
+    for (unsigned i = 0; i < options.n_filter; i++)
+        assert(again.filter[i].code == options.filter[i].code &&
+               again.filter[i].k == options.filter[i].k);
+    assert(again.source == options.source && again.nat == options.nat);
+    assert(again.window_ns == options.window_ns && again.port == options.port);
     free(filter);
 }
 

@@ -170,7 +170,7 @@ static int run_command(const struct remote_program *program, char *const words[]
     assert_non_null(input);
     if (program)
         memcpy(input, program->bytes, program->size);
-    strcat(input, text);
+    memcpy(input + (program ? program->size : 0), text, strlen(text) + 1);
     argv[2] = command;
     r = spawn_run(&q, input, output, size, clock_mono_ns() + 30 * (uint64_t)CLOCK_S, &err);
     if (r < 0)
@@ -212,11 +212,15 @@ static void test_a_program_is_put_there_run_and_gone(void **state)
     place_init(&p);
     assert_int_equal(run_command(&p.program, words, "hello\n", output, sizeof output), 0);
     ran = strstr(output, "\nvnperf-push run ");
-    if (!ran || !strstr(ran, "\nran --nice a b'c\"\nhello\n"))
+    if (!ran || !strstr(ran, "\nran --nice a b'c\"\nhello\n")) {
         fail_msg("%s", output);
+        return;
+    }
     path = ran + strlen("\nvnperf-push run ");
     end = strchr(path, '\n');
-    *end = 0;
+    assert_non_null(end);
+    if (end)
+        *end = 0;
     assert_non_null(strstr(path, "/vnperf-agent-"));
     assert_int_equal(stat(path, &st), -1);
     place_done(&p);

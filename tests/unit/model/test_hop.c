@@ -25,7 +25,8 @@ static void test_delays_of_either_sign_are_exact_but_for_percentiles(void **stat
     assert_int_equal(d.max, 1000);
     assert_true(fabs(delay_mean(&d)) < 1e-9);
     assert_true(fabs(delay_stddev(&d) - sqrt(2001.0 * 2001 - 1) / sqrt(12)) < 1e-6);
-    for (double share = 0.01; share < 1; share += 0.01) {
+    for (int percent = 1; percent < 100; percent++) {
+        double share = percent / 100.0;
         double truth = ceil(share * 2001) - 1001;
 
         assert_true(fabs((double)delay_percentile(&d, share) - truth) <= fabs(truth) * 0.008 + 1);
