@@ -169,7 +169,7 @@ part() {
     [ "$(value t_kernel)" = "$(uname -r)" ]
     [ "$(value n_cpus)" = "$(nproc)" ]
     say a "2 clock"
-    answered a "2 ok mono_ns=[0-9]+$"
+    answered a "2 ok mono_ns=[0-9]+ wall_ns=[0-9]+$"
     say a "3 quit"
     answered a "3 ok"
     gone a 0

@@ -77,6 +77,14 @@ unshape() {
     tc -n "$1" qdisc del dev "$2" root 2>/dev/null || true
 }
 
+# Too much for a shaper has to overflow it, by the shaper's own counter. On some kernels the sender is charged for a packet until
+# that has passed a router's shaper too: then the sender is held back instead, nothing is too much, and there is no loss to see.
+skip_if_held_back() {
+    local dropped
+    dropped=$(tc -n "$1" -s qdisc show dev "$2" | sed -n 's/.*(dropped \([0-9]*\),.*/\1/p' | head -n 1)
+    [ "$dropped" != 0 ] || skip "this kernel holds the sender back at the shaper of $2, which dropped nothing"
+}
+
 # Nothing in the way any more: after each test.
 path_clear() {
     unshape "$A" a0

@@ -84,11 +84,18 @@ test_search_in_reverse_finds_200_mbit() { #@test
     same "$(value .limit)" path
 }
 
+# A stream of 5 % more than that loses some at the shaper, or the test steps aside.
+overflows() {
+    measure --udp --udpbuf 1400 --bandwidth $(($1 * 105 / 100)) -t 1
+    skip_if_held_back "$M" m1
+}
+
 # No loss at all, next to none, and what the older tool looks for: the probes are the same, each answer is confirmed by itself.
 test_search_for_several_targets_answers_each() { #@test
     local truth
     truth=$(payload_bps 200 1400 "$UDP_HEADERS")
     shape "$M" m1 200 3
+    overflows "$truth"
     searched "[.search.targets[] | .received_bps > 0.99 * $truth and .confirmed] | all" --udpbuf 1400 --loss 0,0.1%,3%
     same "$(value '.search.targets | map(.loss_target) | tojson')" "[0,0.001,0.03]"
     same "$(value '.search.targets[0].loss_share')" "$(value .loss_share)"
@@ -124,6 +131,7 @@ test_search_for_five_percent_stays_at_or_below_it() { #@test
     local truth
     truth=$(payload_bps 200 1400 "$UDP_HEADERS")
     shape "$M" m1 200 3
+    overflows "$truth"
     searched ".throughput_bps > 0.99 * $truth" --udpbuf 1400 --loss 5%
     near "$(value .throughput_bps)" "$truth" 0.01
     holds "$(value .loss_share) <= 0.05"
