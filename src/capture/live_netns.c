@@ -18,17 +18,19 @@
 
 int live_netns_open(const char *netns, struct err *err)
 {
+    const char *colon = strchr(netns, ':'), *name = colon ? colon + 1 : netns;
+    size_t n_prefix = (size_t)(name - netns);
     char path[128];
     int fd;
 
     if (*netns == 0) {
         snprintf(path, sizeof path, "/proc/thread-self/ns/net");
-    } else if (strncmp(netns, "name:", 5) == 0 && netns[5] && !strchr(netns + 5, '/') &&
-               strcmp(netns + 5, "..") != 0) {
-        snprintf(path, sizeof path, "/run/netns/%s", netns + 5);
-    } else if (strncmp(netns, "pid:", 4) == 0 && netns[4] &&
-               strspn(netns + 4, "0123456789") == strlen(netns + 4)) {
-        snprintf(path, sizeof path, "/proc/%s/ns/net", netns + 4);
+    } else if (n_prefix == 5 && strncmp(netns, "name:", 5) == 0 && *name && !strchr(name, '/') &&
+               strcmp(name, "..") != 0) {
+        snprintf(path, sizeof path, "/run/netns/%s", name);
+    } else if (n_prefix == 4 && strncmp(netns, "pid:", 4) == 0 && *name &&
+               strspn(name, "0123456789") == strlen(name)) {
+        snprintf(path, sizeof path, "/proc/%s/ns/net", name);
     } else {
         return err_say(err, "'%s' is no network namespace: name:NAME or pid:NUMBER", netns);
     }
