@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/hops_filter.h"
 #include "base/auto.h"
-#include "deploy/library.h"
+#include "base/library.h"
 
 #include <errno.h>
 #include <pcap/pcap.h>

@@ -3,7 +3,7 @@
 #include "deploy/ssh_library.h"
 
 #include "base/auto.h"
-#include "deploy/library.h"
+#include "base/library.h"
 
 #include <pthread.h>
 #include <stdbool.h>
