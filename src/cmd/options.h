@@ -138,6 +138,17 @@ int options_host_keys(const char *text, enum remote_host_keys *ret_keys, struct 
      0,                                                                                            \
      NULL,                                                                                         \
      NULL},                                                                                        \
+        {"become",                                                                                 \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         "agents of ssh:// hosts as root, by sudo; it asks for the password where it needs one",   \
+         OPTION_FLAG,                                                                              \
+         (p) + offsetof(struct pair_options, become),                                              \
+         0,                                                                                        \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         NULL},                                                                                    \
         {"ssh-host-keys",                                                                          \
          0,                                                                                        \
          "HOW",                                                                                    \

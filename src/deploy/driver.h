@@ -127,7 +127,9 @@ struct remote_options {
     const char
         *config; /* lent: read instead of ~/.ssh/config and /etc/ssh/ssh_config; NULL, "" those */
     bool
-        push; /* argv[0] is a file of this machine that is put there first; else a program that is there */
+        push; /* argv[0] is a file of this machine that is put there first, or an agent for the host's processor that is
+                 inside this program; else a program that is there */
+    bool become;      /* it runs as root there, by sudo */
     int interrupt_fd; /* lent: readable when the user wants to stop; -1 none */
 };
 
@@ -138,6 +140,12 @@ struct remote_options {
  */
 int spawn_ssh(const struct endpoint_text *at, const struct remote_options *options,
               char *const argv[], struct spawned *ret_spawned, struct err *err);
+
+/*
+ * Take VNPERF_BECOME_PASSWORD out of the environment, so that no program that is started has it: what sudo is told where it
+ * asks (remote_options.become). Before there is a second thread.
+ */
+void spawn_take_password(void);
 
 /*
  * Close the pipes, give the program up to grace_ns to end by itself, then SIGKILL it and its process group; reap it. A

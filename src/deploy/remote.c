@@ -83,7 +83,7 @@ static void remote_free(struct remote *remote)
         close_p(&fds[i]);
     free(remote->argv);
     free(remote->config);
-    remote_program_done(&remote->program);
+    remote_programs_done(&remote->programs);
     pthread_mutex_destroy(&remote->lock);
     free(remote);
 }
@@ -192,7 +192,7 @@ static void *remote_thread(void *arg)
     sigaddset(&set, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (remote->push)
-        r = remote_program_read(remote->argv[0], &remote->program, &err);
+        r = remote_programs_read(remote->argv[0], &remote->programs, &err);
     if (r == 0)
         r = remote_connect(remote, &err);
     if (r == 0)
@@ -229,6 +229,7 @@ int remote_begin(const struct endpoint_text *at, const struct remote_options *op
     remote->at = *at;
     remote->host_keys = options->host_keys;
     remote->push = options->push;
+    remote->become = options->become;
     remote->refs = 2;
     remote->line_fd = remote->ready_fd = remote->over_fd = remote->stop_fd = -1;
     remote->in_fd = remote->out_fd = remote->from_fd = remote->to_fd = -1;

@@ -65,25 +65,10 @@ struct remote_talk {
     struct remote_push push;
     char line[REMOTE_LINE_MAX];
     size_t n_line, total;
+    char err_line[512]; /* of its stderr, as far as it has come */
+    size_t n_err_line;
     char complaint[200]; /* its last line on stderr */
 };
-
-/* What a shell says on stderr, for a sentence if it comes to that. */
-static void remote_hear_complaint(struct remote *remote, struct remote_talk *talk)
-{
-    char some[256];
-    int n;
-
-    while ((n = ssh_channel_read_nonblocking(remote->channel, some, sizeof some - 1, 1)) > 0) {
-        char *p = some, *save = NULL;
-
-        for (int i = 0; i < n; i++)
-            some[i] = some[i] ? some[i] : '?';
-        some[n] = 0;
-        for (p = strtok_r(p, "\r\n", &save); p; p = strtok_r(NULL, "\r\n", &save))
-            text_copy(talk->complaint, sizeof talk->complaint, text_tame(p));
-    }
-}
 
 /* The next line of the talk: 1, or 0 more bytes are needed. */
 static int remote_cut(struct remote_talk *talk)
@@ -112,12 +97,15 @@ static int remote_talk_ended(struct remote *remote, const struct remote_talk *ta
 
     if (!ssh_is_connected(remote->session))
         return remote_say(err, ECONNRESET, "the connection to %s was lost", remote->host);
+    if (talk->push.user[0])
+        return remote_say(err, EACCES, "sudo at %s does not let %s start the agent as root: %s",
+                          remote->host, talk->push.user, words);
     return remote_say(err, ENOEXEC, "%s at %s ended before the program ran: %s",
                       talk->push.heard ? "the shell" : "what the login starts", remote->host,
                       words);
 }
 
-static int remote_send(struct remote *remote, const uint8_t *bytes, size_t n, struct err *err)
+int remote_send(struct remote *remote, const uint8_t *bytes, size_t n, struct err *err)
 {
     uint64_t deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
 
@@ -144,11 +132,16 @@ static int remote_send(struct remote *remote, const uint8_t *bytes, size_t n, st
 }
 
 /* One line of the talk. 1 the program runs. */
-static int remote_hear(struct remote *remote, struct remote_talk *talk, struct err *err)
+static int remote_hear(struct remote *remote, struct remote_talk *talk, char *line, struct err *err)
 {
-    switch (remote_push_line(&talk->push, talk->line, remote->program.machine, err)) {
+    const struct remote_push *push = &talk->push;
+
+    switch (remote_push_line(&talk->push, line, remote->push ? &remote->programs : NULL, err)) {
     case REMOTE_STEP_SEND:
-        return remote_send(remote, remote->program.bytes, remote->program.size, err);
+        return remote_send(remote, push->program->bytes, push->program->size, err);
+    case REMOTE_STEP_PASSWORD:
+        /* A host that asks unasked gets none. */
+        return remote->become ? remote_become_answer(remote, push, err) : 0;
     case REMOTE_STEP_RUN:
         return 1;
     case REMOTE_STEP_FAIL:
@@ -158,20 +151,49 @@ static int remote_hear(struct remote *remote, struct remote_talk *talk, struct e
     }
 }
 
+/* What comes on stderr: a question of sudo, or what a shell complains of, for a sentence if it comes to that. */
+static int remote_hear_complaint(struct remote *remote, struct remote_talk *talk, struct err *err)
+{
+    char some[256];
+    int n, r = 0;
+
+    while (r == 0 && (n = ssh_channel_read_nonblocking(remote->channel, some, sizeof some, 1)) > 0)
+        for (int i = 0; i < n && r == 0; i++) {
+            if (some[i] != '\n') {
+                if (some[i] && some[i] != '\r' && talk->n_err_line + 1 < sizeof talk->err_line)
+                    talk->err_line[talk->n_err_line++] = some[i];
+                continue;
+            }
+            talk->err_line[talk->n_err_line] = 0;
+            if (talk->n_err_line && !remote_push_is_ours(talk->err_line))
+                text_copy(talk->complaint, sizeof talk->complaint, text_tame(talk->err_line));
+            else if (talk->n_err_line)
+                r = remote_hear(remote, talk, talk->err_line, err);
+            talk->n_err_line = 0;
+        }
+    return r < 0 ? r : 0;
+}
+
 static int remote_converse(struct remote *remote, struct remote_talk *talk, struct err *err)
 {
     uint64_t deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
 
     for (;;) {
+        unsigned n_passwords;
         int r;
 
         while (remote_cut(talk)) {
-            r = remote_hear(remote, talk, err);
+            r = remote_hear(remote, talk, talk->line, err);
             if (r != 0)
                 return r < 0 ? r : 0;
             deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
         }
-        remote_hear_complaint(remote, talk);
+        n_passwords = talk->push.n_passwords;
+        r = remote_hear_complaint(remote, talk, err);
+        if (r < 0)
+            return r;
+        if (talk->push.n_passwords > n_passwords)
+            deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
         r = remote_read(remote, false, &talk->bytes);
         if (r < 0)
             return remote_talk_ended(remote, talk, err);
@@ -205,8 +227,8 @@ int remote_start(struct remote *remote, struct err *err)
     char *command = NULL;
     int r;
 
-    r = talk ? remote_push_command(remote->push ? &remote->program : NULL, remote->argv, &command,
-                                   err)
+    r = talk ? remote_push_command(remote->push ? &remote->programs : NULL, remote->become,
+                                   remote->argv, &command, err)
              : err_set(err, ENOMEM, "memory for a talk");
     if (r < 0 || !talk) {
         free(talk);
@@ -224,7 +246,7 @@ int remote_start(struct remote *remote, struct err *err)
     }
     if (r == 0)
         r = remote_hand_on(remote, &talk->bytes, err);
-    remote_program_done(&remote->program);
+    remote_programs_done(&remote->programs);
     free(talk);
     return r;
 }

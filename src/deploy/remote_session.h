@@ -24,6 +24,7 @@ struct remote {
     struct endpoint_text at;
     enum remote_host_keys host_keys;
     bool push;
+    bool become;
     char *config; /* owned; "" the user's own */
     char **argv;  /* owned; one piece with its words */
 
@@ -43,10 +44,10 @@ struct remote {
     ssh_session session; /* owned */
     ssh_channel channel; /* owned */
     struct ssh_callbacks_struct callbacks;
-    struct spawned proxy;          /* owned: ProxyCommand */
-    char host[256];                /* for sentences: as connected to */
-    char address[64];              /* constant once the state is REMOTE_RUNS */
-    struct remote_program program; /* owned */
+    struct spawned proxy;            /* owned: ProxyCommand */
+    char host[256];                  /* for sentences: as connected to */
+    char address[64];                /* constant once the state is REMOTE_RUNS */
+    struct remote_programs programs; /* owned: one of them is put there */
 };
 
 /* A sentence with a code of its own, as err_say() has only -EINVAL. Returns -code. */
@@ -67,6 +68,11 @@ int remote_login(struct remote *remote, struct err *err);
 /* remote_pump.c: start the program; then carry bytes until it or the caller ends. */
 int remote_start(struct remote *remote, struct err *err);
 void remote_pump(struct remote *remote);
+/* All of it, with a deadline that what goes moves on. */
+int remote_send(struct remote *remote, const uint8_t *bytes, size_t n, struct err *err);
+
+/* remote_become.c: answer sudo, which asks for a password. errors: -EACCES there is none, or it is not right */
+int remote_become_answer(struct remote *remote, const struct remote_push *push, struct err *err);
 
 /*
  * Ask on the terminal, one question at a time however many hosts ask.
