@@ -15,12 +15,14 @@ enum { PAIR_HELLO_S = 10, PAIR_CLOCK_ASKS = 5, PAIR_QUIT_MS = 500 };
 
 /* An agent is put on a host that is reached over SSH; any other program is there. */
 static int pair_spawn(const struct pair_options *options, const struct endpoint_text *endpoint,
-                      bool put, int interrupt_fd, char *const argv[], struct spawned *ret,
+                      bool agent, int interrupt_fd, char *const argv[], struct spawned *ret,
                       struct err *err)
 {
     const struct remote_options remote = {.host_keys = options->host_keys,
                                           .config = options->ssh_config,
-                                          .push = put,
+                                          .known_hosts = options->known_hosts,
+                                          .push = agent && !options->agent_there[0],
+                                          .become = agent && options->become,
                                           .interrupt_fd = interrupt_fd};
 
     switch (endpoint->kind) {
@@ -78,8 +80,7 @@ int pair_run_agent(const struct pair_options *options, const struct endpoint_tex
     int r;
 
     peer_program_init(&program, there ? options->agent_there : options->agent, options->nice);
-    r = pair_spawn(options, endpoint, ssh && !there, set->interrupt_fd, program.argv, &spawned,
-                   err);
+    r = pair_spawn(options, endpoint, true, set->interrupt_fd, program.argv, &spawned, err);
     if (ssh)
         r = pair_ssh_code(r);
     if (r == 0)
