@@ -167,14 +167,14 @@ static int remote_proxy(struct remote_line *line, const char *command, unsigned 
 {
     AUTO(close_p) int ours = -1;
     AUTO(close_p) int theirs = -1;
-    AUTO(free_p) char *line = NULL;
+    AUTO(free_p) char *text = NULL;
     char user[64];
     int pair[2], r;
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", NULL, NULL};
     struct spawn_request q = {.argv = argv};
 
     remote_option(line->session, SSH_OPTIONS_USER, user, sizeof user);
-    r = remote_expand(line, command, port, user, &line, err);
+    r = remote_expand(line, command, port, user, &text, err);
     if (r < 0)
         return r;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -183,7 +183,7 @@ static int remote_proxy(struct remote_line *line, const char *command, unsigned 
     theirs = pair[1];
     if (fcntl(ours, F_SETFL, O_NONBLOCK) < 0)
         return err_set(err, errno, "making a socket pair");
-    argv[2] = line;
+    argv[2] = text;
     q.stdin_fd = q.stdout_fd = theirs;
     r = spawn_start(&q, &line->proxy, err);
     if (r < 0)
