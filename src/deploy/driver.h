@@ -166,6 +166,14 @@ struct spawn_ssh_ask {
 void spawn_ssh_all(struct spawn_ssh_ask asks[], size_t n_asks);
 
 /*
+ * For who asks for one host after the other: begin already what spawn_ssh() will be asked for next with the same words, so that
+ * the hosts are reached together. Why a host is not reached, that call says. What nobody asked for ends with the second.
+ */
+void spawn_ssh_ahead(const struct endpoint_text *at, const struct remote_options *options,
+                     char *const argv[]);
+void spawn_ssh_ahead_end(void);
+
+/*
  * Take VNPERF_BECOME_PASSWORD out of the environment, so that no program that is started has it: what sudo is told where it
  * asks (remote_options.become). Before there is a second thread.
  */

@@ -222,12 +222,93 @@ void remote_end(struct remote *remote, uint64_t grace_ns)
     remote_unref(remote);
 }
 
+/* ---- begun ahead ---- */
+
+struct ahead {
+    struct endpoint_text at;
+    char **argv; /* owned */
+    bool push, become;
+    struct remote *remote; /* owned */
+    struct ahead *next;
+};
+
+static pthread_mutex_t ahead_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ahead *ahead_list; /* under ahead_lock */
+
+static bool ahead_is(const struct ahead *a, const struct endpoint_text *at,
+                     const struct remote_options *options, char *const argv[])
+{
+    size_t i = 0;
+
+    while (a->argv[i] && argv[i] && strcmp(a->argv[i], argv[i]) == 0)
+        i++;
+    return !a->argv[i] && !argv[i] && a->push == options->push && a->become == options->become &&
+           a->at.port == at->port && strcmp(a->at.arg, at->arg) == 0 &&
+           strcmp(a->at.user, at->user) == 0 && strcmp(a->at.host_key, at->host_key) == 0;
+}
+
+/* Out of the list, or NULL; other: any one. */
+static struct ahead *ahead_take(const struct endpoint_text *at,
+                                const struct remote_options *options, char *const argv[])
+{
+    struct ahead *found = NULL;
+
+    pthread_mutex_lock(&ahead_lock);
+    for (struct ahead **a = &ahead_list; *a && !found; a = found ? a : &(*a)->next)
+        if (!at || ahead_is(*a, at, options, argv)) {
+            found = *a;
+            *a = found->next;
+        }
+    pthread_mutex_unlock(&ahead_lock);
+    return found;
+}
+
+static void ahead_free(struct ahead *a)
+{
+    free(a->argv);
+    free(a);
+}
+
+void spawn_ssh_ahead(const struct endpoint_text *at, const struct remote_options *options,
+                     char *const argv[])
+{
+    struct ahead *a = calloc(1, sizeof *a);
+
+    if (!a)
+        return;
+    *a = (struct ahead){.at = *at, .push = options->push, .become = options->become};
+    a->argv = remote_words(argv);
+    if (!a->argv || remote_begin(at, options, argv, &a->remote, NULL) < 0) {
+        ahead_free(a);
+        return;
+    }
+    pthread_mutex_lock(&ahead_lock);
+    a->next = ahead_list;
+    ahead_list = a;
+    pthread_mutex_unlock(&ahead_lock);
+}
+
+void spawn_ssh_ahead_end(void)
+{
+    struct ahead *a;
+
+    while ((a = ahead_take(NULL, NULL, NULL))) {
+        remote_end(a->remote, 0);
+        ahead_free(a);
+    }
+}
+
 int spawn_ssh(const struct endpoint_text *at, const struct remote_options *options,
               char *const argv[], struct spawned *ret_spawned, struct err *err)
 {
-    struct remote *remote = NULL;
-    int r = remote_begin(at, options, argv, &remote, err);
+    struct ahead *a = ahead_take(at, options, argv);
+    struct remote *remote = a ? a->remote : NULL;
+    int r = 0;
 
+    if (a)
+        ahead_free(a);
+    else
+        r = remote_begin(at, options, argv, &remote, err);
     return r < 0 || !remote ? r : remote_wait(remote, options->interrupt_fd, ret_spawned, err);
 }
 

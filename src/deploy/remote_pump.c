@@ -105,9 +105,10 @@ int remote_send(struct remote *remote, const uint8_t *bytes, size_t n, struct er
             continue;
         }
         r = remote_line_turn(remote->line, remote, deadline_ns);
-        if (r <= 0)
-            return err_set(err, r < 0 ? r : ETIMEDOUT, "sending the agent to %s",
-                           remote->line->host);
+        if (r == 0 && clock_mono_ns() >= deadline_ns)
+            r = -ETIMEDOUT;
+        if (r < 0)
+            return err_set(err, r, "sending the agent to %s", remote->line->host);
         /* Lets libssh read what came, a larger window above all, and write what it has. */
         if (ssh_channel_poll(remote->channel, 1) < 0 && !ssh_is_connected(remote->line->session))
             return remote_say(err, ECONNRESET, "the connection to %s was lost", remote->line->host);

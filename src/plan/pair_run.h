@@ -69,6 +69,8 @@ int pair_run_spawn(const struct pair_options *options, const struct endpoint_tex
 int pair_run_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
                    const char *text, const char *name, struct peer_set *set, struct run_result *run,
                    struct peer **ret_peer, struct err *err);
+/* Reach that host already, so that several are reached together: pair_run_agent() then waits for it. spawn_ssh_ahead_end() after all. */
+void pair_run_ahead(const struct pair_options *options, const struct endpoint_text *endpoint);
 /* The address by which FROM most likely speaks to TO. errors: -EHOSTUNREACH it has none */
 int pair_run_own_address(const struct pair_options *options, const struct measure_path *path,
                          char *ret, size_t size, struct err *err);
