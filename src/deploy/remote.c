@@ -50,7 +50,6 @@ static void remote_free(struct remote *remote)
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close_p(&fds[i]);
     free(remote->argv);
-    remote_programs_done(&remote->programs);
     pthread_mutex_destroy(&remote->lock);
     free(remote);
 }

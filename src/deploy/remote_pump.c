@@ -121,7 +121,7 @@ static int remote_hear(struct remote *remote, struct remote_talk *talk, char *li
 {
     const struct remote_push *push = &talk->push;
 
-    switch (remote_push_line(&talk->push, line, remote->push ? &remote->programs : NULL, err)) {
+    switch (remote_push_line(&talk->push, line, remote->programs, err)) {
     case REMOTE_STEP_SEND:
         return remote_send(remote, push->program->bytes, push->program->size, err);
     case REMOTE_STEP_PASSWORD:
@@ -270,6 +270,67 @@ static int remote_open(struct remote *remote, const char *command, struct err *e
     return err_set(err, r, "opening a session at %s", remote->line->host);
 }
 
+/* ---- what is put there: read once, however many hosts are reached together ---- */
+
+static pthread_mutex_t pump_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct pump_shared {
+    char *path; /* owned */
+    struct remote_programs programs;
+    unsigned users;
+    struct pump_shared *next;
+} * pump_list; /* under pump_lock; the programs are constant while there are users */
+
+static int pump_programs(const char *path, const struct remote_programs **ret_programs,
+                         struct err *err)
+{
+    struct pump_shared *shared;
+    int r = 0;
+
+    pthread_mutex_lock(&pump_lock);
+    for (shared = pump_list; shared && strcmp(shared->path, path) != 0;)
+        shared = shared->next;
+    if (!shared) {
+        shared = calloc(1, sizeof *shared);
+        if (shared)
+            shared->path = strdup(path);
+        r = shared && shared->path ? remote_programs_read(path, &shared->programs, err)
+                                   : err_set(err, ENOMEM, "memory for the agent");
+        if (r == 0) {
+            shared->next = pump_list;
+            pump_list = shared;
+        } else if (shared) {
+            free(shared->path);
+            free(TAKE(shared));
+        }
+    }
+    if (shared) {
+        shared->users++;
+        *ret_programs = &shared->programs;
+    }
+    pthread_mutex_unlock(&pump_lock);
+    return r;
+}
+
+static void pump_programs_done(const struct remote_programs *programs)
+{
+    struct pump_shared *shared = NULL;
+
+    pthread_mutex_lock(&pump_lock);
+    for (struct pump_shared **p = &pump_list; *p; p = &(*p)->next)
+        if (&(*p)->programs == programs) {
+            shared = *p;
+            if (--shared->users == 0)
+                *p = shared->next;
+            break;
+        }
+    if (shared && shared->users == 0) {
+        remote_programs_done(&shared->programs);
+        free(shared->path);
+        free(shared);
+    }
+    pthread_mutex_unlock(&pump_lock);
+}
+
 int remote_start(struct remote *remote, struct err *err)
 {
     struct remote_talk *talk = calloc(1, sizeof *talk);
@@ -277,17 +338,17 @@ int remote_start(struct remote *remote, struct err *err)
     int r = talk ? 0 : err_set(err, ENOMEM, "memory for a talk");
 
     if (r == 0 && remote->push)
-        r = remote_programs_read(remote->argv[0], &remote->programs, err);
+        r = pump_programs(remote->argv[0], &remote->programs, err);
     if (r == 0)
-        r = remote_push_command(remote->push ? &remote->programs : NULL, remote->become,
-                                remote->argv, &command, err);
+        r = remote_push_command(remote->programs, remote->become, remote->argv, &command, err);
     if (r == 0 && command)
         r = remote_open(remote, command, err);
     if (r == 0 && talk)
         r = remote_converse(remote, talk, err);
     if (r == 0 && talk)
         r = remote_hand_on(remote, &talk->bytes, err);
-    remote_programs_done(&remote->programs);
+    if (remote->programs)
+        pump_programs_done(TAKE(remote->programs));
     free(talk);
     return r;
 }

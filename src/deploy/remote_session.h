@@ -77,7 +77,8 @@ struct remote {
     int from_fd, to_fd;  /* owned: ours of the pipes; -1 closed */
     ssh_channel channel; /* owned */
     struct ssh_channel_callbacks_struct callbacks;
-    struct remote_programs programs; /* owned: one of them is put there */
+    const struct remote_programs
+        *programs; /* lent by remote_pump.c while it is started: one is put there */
     struct remote_bytes there, here; /* to the program; from it */
     bool running;
     bool ended; /* the far side has */
