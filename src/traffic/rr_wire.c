@@ -82,7 +82,7 @@ void rr_look(struct rr *rr)
 
 bool rr_stalled(struct rr *rr, uint64_t since_ns)
 {
-    if (rr->now_ns <= since_ns + rr->patience_ns)
+    if (!worker_deaf(rr->worker, since_ns, rr->now_ns, rr->patience_ns))
         return false;
     /* Asked at the very end and not answered any more: with many flows the server was done before it came to this one. */
     if (rr->worker->sends && rr->done && since_ns + RR_QUIET_NS > trial_end(rr->worker->trial))
@@ -94,6 +94,7 @@ bool rr_stalled(struct rr *rr, uint64_t since_ns)
 void rr_done_one(struct rr *rr)
 {
     rr->moved_ns = rr->now_ns;
+    worker_heard(rr->worker, rr->now_ns);
     if (tally_add(&rr->flow->tally, rr->now_ns, rr->n_buffer, 1))
         rr_edge(rr);
     rr->done += !rr->worker->sends || tally_in_window(&rr->flow->tally);
