@@ -55,11 +55,11 @@ fails() {
     local code=$1 words=$2
     shift 2
     try "$@"
-    [ "$status" -eq "$code" ] && [[ "${stderr:-}" = *"$words"* ]] && [ "$(json '.scenarios[0].measurements | length')" = 0 ] || {
+    if [ "$status" -ne "$code" ] || [[ "${stderr:-}" != *"$words"* ]] || [ "$(json '.scenarios[0].measurements | length')" != 0 ]; then
         echo "$*: ended with $status, not $code and '$words'"
         echo "${stderr:-}"
         return 1
-    }
+    fi
 }
 
 ports_used() {
