@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/runner.h"
+#include "base/auto.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "plan/measure.h"
 #include "plan/peer.h"
+#include "plan/preflight.h"
 #include "plan/repeat.h"
 #include "plan/scenario_hops.h"
 #include "plan/tool_run.h"
@@ -39,6 +41,8 @@ struct runner {
     unsigned n_measured;        /* times that a scenario's path stood */
     bool done[SCENARIO_COUNT];  /* needs no further round */
     bool begun[SCENARIO_COUNT]; /* was tried in a round */
+    struct err
+        *blocked; /* owned; of each scenario: which port is not reached; NULL not looked for */
     bool interrupted;
 };
 
@@ -215,6 +219,10 @@ static int runner_path(struct runner *r, const struct scenario *scenario,
                                           : "IPv4");
     if (scenario->protocol == PROTOCOL_MULTICAST)
         runner_group(r, scenario, result, ret_path);
+    if (r->blocked && r->blocked[scenario - scenario_table].code) {
+        *err = r->blocked[scenario - scenario_table];
+        return -err->code;
+    }
     return 0;
 }
 
@@ -466,8 +474,54 @@ static enum runner_end runner_rounds(struct runner *r)
     return end;
 }
 
+/* What a scenario needs of its path; nothing when there is none: it will say so itself. */
+static void runner_needs(struct runner *r, unsigned index, struct preflight *preflight,
+                         struct preflight_needs *needs)
+{
+    const struct scenario *scenario = &scenario_table[index];
+    struct scenario_result *result = &r->run->scenarios[index];
+    struct measure_ask asks[STEPS_MAX_ASKS];
+    struct measure_path path;
+    unsigned n;
+
+    if (runner_path(r, scenario, result, &path, &(struct err){0}) < 0)
+        return;
+    n = steps_asks(r->options, scenario, asks);
+    for (unsigned i = 0; i < n; i++)
+        preflight_ask(preflight, needs, &path, result->from.address, r->options->tool, &asks[i],
+                      NULL);
+    if (steps_under_load(r->options, scenario, asks))
+        preflight_ask(preflight, needs, &path, result->from.address, TOOL_NONE, &asks[0], &asks[1]);
+}
+
+/* Who reaches which port, all together before the first test; the scenarios of what is not reached will fail with it. */
+static int runner_preflight(struct runner *r, struct err *err)
+{
+    AUTO(free_p) struct preflight *preflight = calloc(1, sizeof *preflight);
+    struct preflight_needs needs[SCENARIO_COUNT] = {0};
+    struct err *blocked = calloc(SCENARIO_COUNT, sizeof *blocked);
+    int ret;
+
+    if (!preflight || !blocked) {
+        free(blocked);
+        return err_set(err, ENOMEM, "memory for a preflight");
+    }
+    for (unsigned i = 0; i < r->steps.n_scenarios; i++)
+        if (!r->steps.skip[i])
+            runner_needs(r, i, preflight, &needs[i]);
+    ret = preflight_run(preflight, &r->peers, err);
+    for (uint32_t i = 0; i < preflight->n && ret == 0; i++)
+        if (preflight->knock[i].why[0] && r->hooks->on_talk)
+            r->hooks->on_talk(r->hooks->arg, preflight->knock[i].why);
+    for (unsigned i = 0; i < r->steps.n_scenarios && ret == 0; i++)
+        preflight_why(preflight, &needs[i], &blocked[i]);
+    r->blocked = blocked;
+    return ret;
+}
+
 static enum runner_end runner_steps(struct runner *r)
 {
+    struct err err = {0};
     uint64_t began = clock_mono_ns();
     enum runner_end end;
 
@@ -481,13 +535,20 @@ static enum runner_end runner_steps(struct runner *r)
             runner_agent(r, step->resource);
         }
     }
+    if (!r->interrupted && !r->options->no_preflight && runner_preflight(r, &err) == -ECANCELED)
+        r->interrupted = true;
     if (r->interrupted)
         return runner_interrupted(r);
     end = runner_rounds(r);
     if (end == RUNNER_DONE && r->n_begun && !r->n_measured) {
+        bool blocked = false;
+
+        for (unsigned i = 0; i < SCENARIO_COUNT && r->blocked; i++)
+            blocked |= r->blocked[i].code != 0;
         text_copy(r->run->error, sizeof r->run->error,
-                  "no scenario could be measured: nothing it needs could be made");
-        return RUNNER_ENVIRONMENT;
+                  blocked ? "no scenario could be measured: the data ports are not reached"
+                          : "no scenario could be measured: nothing it needs could be made");
+        return blocked ? RUNNER_UNREACHABLE : RUNNER_ENVIRONMENT;
     }
     return end;
 }
@@ -521,5 +582,6 @@ enum runner_end runner_run(const struct run_options *options, const struct drive
     }
     end = runner_steps(&r);
     runner_undo(&r);
+    free(r.blocked);
     return end;
 }
