@@ -279,31 +279,57 @@ static bool text_is_word(const char *text, size_t n, const char *also)
     return true;
 }
 
-/* "if=NAME&addr=ADDRESS", each at most once. */
+/* As `ssh-keygen -l` shows it: SHA256: and 32 bytes in base64, without the '=' at its end. */
+static bool text_is_fingerprint(const char *text)
+{
+    static const char prefix[] = "SHA256:", digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij"
+                                                       "klmnopqrstuvwxyz0123456789+/";
+
+    return strncmp(text, prefix, sizeof prefix - 1) == 0 &&
+           strspn(text + sizeof prefix - 1, digits) == 43 && !text[sizeof prefix - 1 + 43];
+}
+
+/* "if=NAME&addr=ADDRESS&key=FINGERPRINT", each at most once. */
 static int text_ssh_query(const char *text, const char *query, struct endpoint_text *e,
                           struct err *err)
 {
-    for (const char *p = query;; p++) {
-        size_t n = strcspn(p, "&"), key = strcspn(p, "=&");
-        bool is_if = key == 2 && strncmp(p, "if=", 3) == 0,
-             is_addr = key == 4 && strncmp(p, "addr=", 5) == 0;
-        char *to = is_if ? e->ifname : e->address;
-        size_t size = is_if ? sizeof e->ifname : sizeof e->address, len = n - key - (n > key);
-        const char *value = p + key + (n > key);
+    const struct {
+        const char *key;
+        char *to;
+        size_t size;
+    } rows[] = {
+        {"if=", e->ifname, sizeof e->ifname},
+        {"addr=", e->address, sizeof e->address},
+        {"key=", e->host_key, sizeof e->host_key},
+    };
 
-        if (!is_if && !is_addr)
-            return err_say(err, "endpoint '%s': '%.*s' is neither if=NAME nor addr=ADDRESS", text,
-                           (int)n, p);
+    for (const char *p = query;; p++) {
+        size_t n = strcspn(p, "&"), i = 0, len;
+        char *to;
+
+        while (i < 3 && strncmp(p, rows[i].key, strlen(rows[i].key)) != 0)
+            i++;
+        if (i == 3)
+            return err_say(err,
+                           "endpoint '%s': '%.*s' is none of if=NAME, addr=ADDRESS, key=SHA256:…",
+                           text, (int)n, p);
+        to = rows[i].to;
+        len = n - strlen(rows[i].key);
         if (to[0])
-            return err_say(err, "endpoint '%s': %s comes twice", text, is_if ? "if=" : "addr=");
-        if (len == 0 || len >= size)
+            return err_say(err, "endpoint '%s': %s comes twice", text, rows[i].key);
+        if (len == 0 || len >= rows[i].size)
             return err_say(err, "endpoint '%s': '%.*s' names nothing that can be", text, (int)n, p);
-        memcpy(to, value, len);
+        memcpy(to, p + strlen(rows[i].key), len);
         to[len] = 0;
-        if (is_if && (strpbrk(to, "/ \t:?") || strcmp(to, ".") == 0 || strcmp(to, "..") == 0))
+        if (i == 0 && (strpbrk(to, "/ \t:?") || strcmp(to, ".") == 0 || strcmp(to, "..") == 0))
             return err_say(err, "endpoint '%s': '%s' is no interface", text, to);
-        if (is_addr && text_address(to, NULL) < 0)
+        if (i == 1 && text_address(to, NULL) < 0)
             return err_say(err, "endpoint '%s': '%s' is not an IPv4 or IPv6 address", text, to);
+        if (i == 2 && !text_is_fingerprint(to))
+            return err_say(err,
+                           "endpoint '%s': '%s' is no fingerprint of a key (SHA256: and 43 "
+                           "characters, as ssh-keygen -l shows it)",
+                           text, to);
         p += n;
         if (!*p)
             return 0;

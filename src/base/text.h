@@ -53,12 +53,13 @@ struct endpoint_text {
         port; /* of a server, its program's default when none is named; of SSH 0 when none is named; else 0 */
     /* Of SSH; "" not named. */
     char user[64];
-    char ifname[16];  /* ?if= the interface whose address data goes to, or by which it leaves */
-    char address[64]; /* ?addr= the literal address that data goes to, or comes from */
+    char ifname[16];   /* ?if= the interface whose address data goes to, or by which it leaves */
+    char address[64];  /* ?addr= the literal address that data goes to, or comes from */
+    char host_key[64]; /* ?key= "SHA256:…": the fingerprint that the host's key has to have */
 };
 
 /*
- * "local", "netns:NAME", "exec:COMMAND", "ssh://[USER@]HOST[:PORT][?if=NAME][&addr=ADDR]", "iperf3://HOST[:PORT]",
+ * "local", "netns:NAME", "exec:COMMAND", "ssh://[USER@]HOST[:PORT][?if=NAME][&addr=ADDR][&key=SHA256:…]", "iperf3://HOST[:PORT]",
  * "iperf2://HOST[:PORT]", "stamp://HOST[:PORT]"; an IPv6 address with a port stands in brackets, in ssh:// always.
  */
 int text_endpoint(const char *text, struct endpoint_text *ret_endpoint, struct err *err);

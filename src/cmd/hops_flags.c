@@ -174,7 +174,10 @@ static int hops_set_port(void *target, const char *value, struct err *err)
 
 static int hops_set_host_keys(void *target, const char *value, struct err *err)
 {
-    return options_host_keys(value, &((struct hops_flags *)target)->hops.pair.host_keys, err);
+    struct pair_options *pair = &((struct hops_flags *)target)->hops.pair;
+
+    return options_host_keys(value, &pair->host_keys, pair->known_hosts, sizeof pair->known_hosts,
+                             err);
 }
 
 #define HOPS_CALL(name, arg, help, call, words)                                                    \

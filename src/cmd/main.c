@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cmd/commands.h"
+#include "deploy/driver.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -53,6 +54,7 @@ int main(int argc, char **argv)
     setlocale(LC_ALL, "");
     /* Numbers keep their point whatever the language. */
     setlocale(LC_NUMERIC, "C");
+    spawn_take_password();
     if (argc < 2) {
         main_usage(stderr);
         return EXIT_USAGE;

@@ -7,6 +7,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     OPTIONS_MAX = 64,
@@ -346,13 +347,24 @@ int options_warmup(const char *text, uint64_t *ret_ns, bool *ret_find, struct er
     return *ret_find ? 0 : text_time(text, ret_ns, err);
 }
 
-int options_host_keys(const char *text, enum remote_host_keys *ret_keys, struct err *err)
+int options_host_keys(const char *text, enum remote_host_keys *ret_keys, char *ret_file,
+                      size_t size, struct err *err)
 {
+    static const char pinned[] = "pinned:";
+
+    ret_file[0] = 0;
     if (strcmp(text, "strict") == 0)
         *ret_keys = REMOTE_HOST_KEYS_STRICT;
     else if (strcmp(text, "accept-new") == 0)
         *ret_keys = REMOTE_HOST_KEYS_ACCEPT_NEW;
+    else if (strcmp(text, "pinned") == 0)
+        *ret_keys = REMOTE_HOST_KEYS_PINNED;
+    else if (strncmp(text, pinned, sizeof pinned - 1) == 0 && text[sizeof pinned - 1] &&
+             text_copy(ret_file, size, text + sizeof pinned - 1))
+        *ret_keys = REMOTE_HOST_KEYS_PINNED;
     else
-        return err_say(err, "'%.40s' is neither strict nor accept-new", text);
+        return err_say(err, "'%.40s' is none of strict, accept-new, pinned, pinned:FILE", text);
+    if (ret_file[0] && access(ret_file, R_OK) < 0)
+        return err_set(err, EINVAL, "the file of pinned host keys %s cannot be read", ret_file);
     return 0;
 }

@@ -122,8 +122,9 @@ int options_seed(const char *text, struct repeat_options *ret_repeat, struct err
             OPTION_CALL, 0, 0, 0, 0, seed_call, NULL                                               \
     }
 
-/* "strict" or "accept-new". */
-int options_host_keys(const char *text, enum remote_host_keys *ret_keys, struct err *err);
+/* "strict", "accept-new", "pinned", or "pinned:FILE" with the file in ret_file (else ""). */
+int options_host_keys(const char *text, enum remote_host_keys *ret_keys, char *ret_file,
+                      size_t size, struct err *err);
 
 /* Rows of what is asked about ssh:// endpoints; p is where the struct pair_options stands in the target. */
 #define OPTIONS_SSH_ROWS(p, host_keys_call)                                                        \
@@ -138,17 +139,29 @@ int options_host_keys(const char *text, enum remote_host_keys *ret_keys, struct 
      0,                                                                                            \
      NULL,                                                                                         \
      NULL},                                                                                        \
+        {"become",                                                                                 \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         "agents of ssh:// hosts as root, by sudo; it asks for the password where it needs one",   \
+         OPTION_FLAG,                                                                              \
+         (p) + offsetof(struct pair_options, become),                                              \
+         0,                                                                                        \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         NULL},                                                                                    \
         {"ssh-host-keys",                                                                          \
          0,                                                                                        \
          "HOW",                                                                                    \
-         "host keys that known_hosts lacks: strict refuses, accept-new keeps them (strict)",       \
+         "host keys that known_hosts lacks: strict refuses, accept-new keeps them; pinned: only "  \
+         "those of ?key=SHA256:…, pinned:FILE and of this file, one like known_hosts (strict)",    \
          OPTION_CALL,                                                                              \
          0,                                                                                        \
          0,                                                                                        \
          0,                                                                                        \
          0,                                                                                        \
          host_keys_call,                                                                           \
-         "strict accept-new"},                                                                     \
+         "strict accept-new pinned"},                                                              \
     {                                                                                              \
         "ssh-config", 0, "FILE", "instead of ~/.ssh/config and /etc/ssh/ssh_config", OPTION_TEXT,  \
             (p) + offsetof(struct pair_options, ssh_config),                                       \

@@ -137,7 +137,10 @@ static int test_set_address(void *target, const char *value, struct err *err)
 
 static int test_set_host_keys(void *target, const char *value, struct err *err)
 {
-    return options_host_keys(value, &((struct test_flags *)target)->pair.host_keys, err);
+    struct pair_options *pair = &((struct test_flags *)target)->pair;
+
+    return options_host_keys(value, &pair->host_keys, pair->known_hosts, sizeof pair->known_hosts,
+                             err);
 }
 
 #define AT(member) offsetof(struct test_flags, member)

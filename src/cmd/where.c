@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/where.h"
 #include "base/text.h"
+#include "deploy/agents.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,6 +28,9 @@ int where_agent(const char *asked, char *ret_path, size_t size, struct err *err)
     *slash = 0;
     if ((size_t)snprintf(ret_path, size, "%s/vnperf-agent", self) >= size)
         return err_say(err, "the folder of this program has too long a name");
+    /* A controller that was copied without it has one inside. */
+    if (access(ret_path, X_OK) < 0 && errno == ENOENT && agents_file(ret_path, size, NULL) == 0)
+        return 0;
     if (access(ret_path, X_OK) < 0)
         return err_set(err, errno, "the agent program %s (--agent names another)", ret_path);
     return 0;

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /*
- * Find the agent program: what the user said, else vnperf-agent beside this program, else in the folder where
- * `make install` puts it. errors: a sentence that says how to mend it
+ * Find the agent program: what the user said, else vnperf-agent beside this program, else the one that is inside it, as a
+ * path that works in this process and in those that it starts (deploy/agents.h). errors: a sentence that says how to mend it
  */
 int where_agent(const char *asked, char *ret_path, size_t size, struct err *err);

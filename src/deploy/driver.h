@@ -120,15 +120,25 @@ int spawn_command(const char *command, char *const argv[], struct spawned *ret_s
                   struct err *err);
 
 /* What an SSH host key that known_hosts does not have is worth. One that has changed is always an error. */
-enum remote_host_keys { REMOTE_HOST_KEYS_STRICT, REMOTE_HOST_KEYS_ACCEPT_NEW };
+enum remote_host_keys {
+    REMOTE_HOST_KEYS_STRICT,
+    REMOTE_HOST_KEYS_ACCEPT_NEW,
+    REMOTE_HOST_KEYS_PINNED, /* only those that the endpoint names (host_key), or known_hosts below has */
+};
 
 struct remote_options {
     enum remote_host_keys host_keys;
     const char
         *config; /* lent: read instead of ~/.ssh/config and /etc/ssh/ssh_config; NULL, "" those */
     bool
-        push; /* argv[0] is a file of this machine that is put there first; else a program that is there */
+        push; /* argv[0] is a file of this machine that is put there first, or an agent for the host's processor that is
+                 inside this program; else a program that is there */
+    bool become; /* it runs as root there, by sudo */
+    const char *
+        known_hosts; /* lent: the only file of known hosts that counts; NULL, "" the configuration's */
     int interrupt_fd; /* lent: readable when the user wants to stop; -1 none */
+    const char *
+        password; /* lent: tried before keys; it is copied, and wiped when the login is over; NULL none */
 };
 
 /*
@@ -138,6 +148,36 @@ struct remote_options {
  */
 int spawn_ssh(const struct endpoint_text *at, const struct remote_options *options,
               char *const argv[], struct spawned *ret_spawned, struct err *err);
+
+/*
+ * Many hosts together: all are begun, then each is waited for. Each ask has its own answer; r as spawn_ssh(), and 0 has
+ * spawned, which the caller ends.
+ */
+struct spawn_ssh_ask {
+    const struct endpoint_text *at;       /* lent */
+    const struct remote_options *options; /* lent */
+    char *const *argv;                    /* lent */
+
+    struct spawned spawned;
+    struct err err;
+    int r;
+    struct remote *remote; /* of the call */
+};
+void spawn_ssh_all(struct spawn_ssh_ask asks[], size_t n_asks);
+
+/*
+ * For who asks for one host after the other: begin already what spawn_ssh() will be asked for next with the same words, so that
+ * the hosts are reached together. Why a host is not reached, that call says. What nobody asked for ends with the second.
+ */
+void spawn_ssh_ahead(const struct endpoint_text *at, const struct remote_options *options,
+                     char *const argv[]);
+void spawn_ssh_ahead_end(void);
+
+/*
+ * Take VNPERF_BECOME_PASSWORD out of the environment, so that no program that is started has it: what sudo is told where it
+ * asks (remote_options.become). Before there is a second thread.
+ */
+void spawn_take_password(void);
 
 /*
  * Close the pipes, give the program up to grace_ns to end by itself, then SIGKILL it and its process group; reap it. A

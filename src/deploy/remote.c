@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program on another host: the thread, and what the caller may do to it.
+ * A program on another host: its life, and what the caller may do to it.
  *
- * The thread is detached and both hold the struct: a thread that hangs where nothing can reach it (a resolver, an agent of
- * keys) is left behind at the end, and nobody waits for it.
+ * The line's thread is detached, and it and the caller both hold the struct: a thread that hangs where nothing can reach it (a
+ * resolver, an agent of keys) is left behind at the end, and nobody waits for it.
  */
 #include "base/auto.h"
 #include "base/clock.h"
@@ -12,11 +12,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
 int remote_say(struct err *err, int code, const char *fmt, ...)
 {
@@ -33,37 +31,7 @@ int remote_say(struct err *err, int code, const char *fmt, ...)
     return -code;
 }
 
-int remote_poll(struct remote *remote, int fd, short events, uint64_t deadline_ns)
-{
-    for (;;) {
-        struct pollfd p[] = {{.fd = fd, .events = events},
-                             {.fd = remote->stop_fd, .events = POLLIN}};
-        int n = poll(p, ARRAY_SIZE(p), clock_ms_until(deadline_ns));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        return p[1].revents ? -ECANCELED : n > 0;
-    }
-}
-
-bool remote_is_stopped(struct remote *remote) { return remote_poll(remote, -1, 0, 0) < 0; }
-
-int remote_set_line(struct remote *remote, int fd, struct err *err)
-{
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-
-    if (copy < 0)
-        return err_set(err, errno, "one more descriptor");
-    pthread_mutex_lock(&remote->lock);
-    remote->line_fd = copy;
-    pthread_mutex_unlock(&remote->lock);
-    return remote_is_stopped(remote) ? err_set(err, ECANCELED, "connecting to %s", remote->host)
-                                     : 0;
-}
-
-static void remote_tell(int event_fd)
+void remote_tell(int event_fd)
 {
     const uint64_t one = 1;
 
@@ -76,14 +44,12 @@ static void remote_tell(int event_fd)
 
 static void remote_free(struct remote *remote)
 {
-    int fds[] = {remote->line_fd, remote->ready_fd, remote->over_fd, remote->stop_fd,
-                 remote->in_fd,   remote->out_fd,   remote->from_fd, remote->to_fd};
+    int fds[] = {remote->ready_fd, remote->over_fd, remote->in_fd,
+                 remote->out_fd,   remote->from_fd, remote->to_fd};
 
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close_p(&fds[i]);
     free(remote->argv);
-    free(remote->config);
-    remote_program_done(&remote->program);
     pthread_mutex_destroy(&remote->lock);
     free(remote);
 }
@@ -118,14 +84,6 @@ static char **remote_words(char *const argv[])
     return words;
 }
 
-static int remote_copy(struct remote *remote, const struct remote_options *options,
-                       char *const argv[])
-{
-    remote->config = strdup(options->config ? options->config : "");
-    remote->argv = remote_words(argv);
-    return remote->config && remote->argv ? 0 : -ENOMEM;
-}
-
 /* Ours of the pipes do not wait; the caller's are like any program's. */
 static int remote_pipes(struct remote *remote)
 {
@@ -144,13 +102,12 @@ static int remote_pipes(struct remote *remote)
         return -errno;
     remote->ready_fd = eventfd(0, EFD_CLOEXEC);
     remote->over_fd = eventfd(0, EFD_CLOEXEC);
-    remote->stop_fd = eventfd(0, EFD_CLOEXEC);
-    return remote->ready_fd < 0 || remote->over_fd < 0 || remote->stop_fd < 0 ? -errno : 0;
+    return remote->ready_fd < 0 || remote->over_fd < 0 ? -errno : 0;
 }
 
-/* ---- the thread ---- */
+/* ---- for the thread ---- */
 
-static void remote_set_state(struct remote *remote, int r, const struct err *err)
+void remote_ready(struct remote *remote, int r, const struct err *err)
 {
     pthread_mutex_lock(&remote->lock);
     remote->state = r < 0 ? REMOTE_FAILED : REMOTE_RUNS;
@@ -160,55 +117,20 @@ static void remote_set_state(struct remote *remote, int r, const struct err *err
     remote_tell(remote->ready_fd);
 }
 
-static void remote_close(struct remote *remote)
+void remote_over(struct remote *remote)
 {
     if (remote->channel) {
         ssh_channel_close(remote->channel);
         ssh_channel_free(remote->channel);
     }
-    if (remote->session) {
-        ssh_disconnect(remote->session);
-        ssh_free(remote->session);
-    }
     remote->channel = NULL;
-    remote->session = NULL;
-    spawned_end(&remote->proxy, (uint64_t)REMOTE_STOP_MS / 4 * CLOCK_MS);
     /* The caller's read ends. */
     if (remote->to_fd >= 0)
         close(TAKE_FD(remote->to_fd));
     if (remote->from_fd >= 0)
         close(TAKE_FD(remote->from_fd));
-}
-
-static void *remote_thread(void *arg)
-{
-    struct remote *remote = arg;
-    struct err err = {0};
-    sigset_t set;
-    int r = 0;
-
-    /* A pipe or a connection that is closed answers EPIPE. */
-    sigemptyset(&set);
-    sigaddset(&set, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    if (remote->push)
-        r = remote_program_read(remote->argv[0], &remote->program, &err);
-    if (r == 0)
-        r = remote_connect(remote, &err);
-    if (r == 0)
-        r = remote_login(remote, &err);
-    if (r == 0)
-        r = remote_start(remote, &err);
-    /* A wait inside libssh that was broken has words of its own. */
-    if (r < 0 && remote_is_stopped(remote))
-        r = err_set(&err, ECANCELED, "reaching %s", remote->at.arg);
-    remote_set_state(remote, r, &err);
-    if (r == 0)
-        remote_pump(remote);
-    remote_close(remote);
     remote_tell(remote->over_fd);
     remote_unref(remote);
-    return NULL;
 }
 
 /* ---- the caller ---- */
@@ -217,8 +139,6 @@ int remote_begin(const struct endpoint_text *at, const struct remote_options *op
                  char *const argv[], struct remote **ret_remote, struct err *err)
 {
     struct remote *remote;
-    pthread_attr_t attr;
-    pthread_t thread;
     int r = ssh_library_load(err);
 
     if (r < 0)
@@ -226,27 +146,22 @@ int remote_begin(const struct endpoint_text *at, const struct remote_options *op
     remote = calloc(1, sizeof *remote);
     if (!remote)
         return err_set(err, ENOMEM, "memory for a host");
-    remote->at = *at;
-    remote->host_keys = options->host_keys;
     remote->push = options->push;
-    remote->refs = 2;
-    remote->line_fd = remote->ready_fd = remote->over_fd = remote->stop_fd = -1;
+    remote->become = options->become;
+    /* The caller's; the line takes one of its own. */
+    remote->refs = 1;
+    remote->ready_fd = remote->over_fd = -1;
     remote->in_fd = remote->out_fd = remote->from_fd = remote->to_fd = -1;
-    remote->proxy = (struct spawned){.in_fd = -1, .out_fd = -1};
     pthread_mutex_init(&remote->lock, NULL);
-    r = remote_copy(remote, options, argv);
-    if (r == 0)
-        r = remote_pipes(remote);
-    if (r == 0)
-        r = -pthread_attr_init(&attr);
-    if (r == 0) {
-        pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-        r = -pthread_create(&thread, &attr, remote_thread, remote);
-        pthread_attr_destroy(&attr);
-    }
+    remote->argv = remote_words(argv);
+    r = remote->argv ? remote_pipes(remote) : -ENOMEM;
+    if (r < 0)
+        err_set(err, r, "pipes to %s", at->arg);
+    else
+        r = remote_line_join(remote, at, options, err);
     if (r < 0) {
         remote_free(remote);
-        return err_set(err, r, "a thread for %s", at->arg);
+        return r;
     }
     *ret_remote = remote;
     return 0;
@@ -300,22 +215,111 @@ void remote_end(struct remote *remote, uint64_t grace_ns)
     if (!remote)
         return;
     if (!remote_is_over(remote, clock_mono_ns() + grace_ns)) {
-        remote_tell(remote->stop_fd);
-        /* What libssh waits for inside comes to its end too. */
-        pthread_mutex_lock(&remote->lock);
-        if (remote->line_fd >= 0)
-            shutdown(remote->line_fd, SHUT_RDWR);
-        pthread_mutex_unlock(&remote->lock);
+        remote_line_stop(remote);
         remote_is_over(remote, clock_mono_ns() + (uint64_t)REMOTE_STOP_MS * CLOCK_MS);
     }
     remote_unref(remote);
 }
 
+/* ---- begun ahead ---- */
+
+struct ahead {
+    struct endpoint_text at;
+    char **argv; /* owned */
+    bool push, become;
+    struct remote *remote; /* owned */
+    struct ahead *next;
+};
+
+static pthread_mutex_t ahead_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ahead *ahead_list; /* under ahead_lock */
+
+static bool ahead_is(const struct ahead *a, const struct endpoint_text *at,
+                     const struct remote_options *options, char *const argv[])
+{
+    size_t i = 0;
+
+    while (a->argv[i] && argv[i] && strcmp(a->argv[i], argv[i]) == 0)
+        i++;
+    return !a->argv[i] && !argv[i] && a->push == options->push && a->become == options->become &&
+           a->at.port == at->port && strcmp(a->at.arg, at->arg) == 0 &&
+           strcmp(a->at.user, at->user) == 0 && strcmp(a->at.host_key, at->host_key) == 0;
+}
+
+/* Out of the list, or NULL; other: any one. */
+static struct ahead *ahead_take(const struct endpoint_text *at,
+                                const struct remote_options *options, char *const argv[])
+{
+    struct ahead *found = NULL;
+
+    pthread_mutex_lock(&ahead_lock);
+    for (struct ahead **a = &ahead_list; *a && !found; a = found ? a : &(*a)->next)
+        if (!at || ahead_is(*a, at, options, argv)) {
+            found = *a;
+            *a = found->next;
+        }
+    pthread_mutex_unlock(&ahead_lock);
+    return found;
+}
+
+static void ahead_free(struct ahead *a)
+{
+    free(a->argv);
+    free(a);
+}
+
+void spawn_ssh_ahead(const struct endpoint_text *at, const struct remote_options *options,
+                     char *const argv[])
+{
+    struct ahead *a = calloc(1, sizeof *a);
+
+    if (!a)
+        return;
+    *a = (struct ahead){.at = *at, .push = options->push, .become = options->become};
+    a->argv = remote_words(argv);
+    if (!a->argv || remote_begin(at, options, argv, &a->remote, NULL) < 0) {
+        ahead_free(a);
+        return;
+    }
+    pthread_mutex_lock(&ahead_lock);
+    a->next = ahead_list;
+    ahead_list = a;
+    pthread_mutex_unlock(&ahead_lock);
+}
+
+void spawn_ssh_ahead_end(void)
+{
+    struct ahead *a;
+
+    while ((a = ahead_take(NULL, NULL, NULL))) {
+        remote_end(a->remote, 0);
+        ahead_free(a);
+    }
+}
+
 int spawn_ssh(const struct endpoint_text *at, const struct remote_options *options,
               char *const argv[], struct spawned *ret_spawned, struct err *err)
 {
-    struct remote *remote = NULL;
-    int r = remote_begin(at, options, argv, &remote, err);
+    struct ahead *a = ahead_take(at, options, argv);
+    struct remote *remote = a ? a->remote : NULL;
+    int r = 0;
 
+    if (a)
+        ahead_free(a);
+    else
+        r = remote_begin(at, options, argv, &remote, err);
     return r < 0 || !remote ? r : remote_wait(remote, options->interrupt_fd, ret_spawned, err);
+}
+
+void spawn_ssh_all(struct spawn_ssh_ask asks[], size_t n_asks)
+{
+    for (size_t i = 0; i < n_asks; i++) {
+        asks[i].remote = NULL;
+        asks[i].r =
+            remote_begin(asks[i].at, asks[i].options, asks[i].argv, &asks[i].remote, &asks[i].err);
+    }
+    for (size_t i = 0; i < n_asks; i++)
+        if (asks[i].r == 0)
+            asks[i].r = remote_wait(TAKE(asks[i].remote), asks[i].options->interrupt_fd,
+                                    &asks[i].spawned, &asks[i].err);
 }

@@ -10,10 +10,12 @@
 #include <string.h>
 #include <termios.h>
 
+enum { REMOTE_TURN_MS = 50 };
+
 static pthread_mutex_t remote_terminal = PTHREAD_MUTEX_INITIALIZER;
 
 /* A line, without its end; what does not fit is dropped. The terminal waits for the whole line itself. */
-static int remote_read_line(struct remote *remote, int fd, char *ret, size_t size)
+static int remote_read_line(struct remote_line *line, int fd, char *ret, size_t size)
 {
     const uint64_t deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_PERSON_S * CLOCK_S;
     size_t used = 0;
@@ -21,7 +23,7 @@ static int remote_read_line(struct remote *remote, int fd, char *ret, size_t siz
     for (;;) {
         char c;
         ssize_t n;
-        int r = remote_poll(remote, fd, POLLIN, deadline_ns);
+        int r = remote_line_poll(line, fd, POLLIN, deadline_ns);
 
         if (r <= 0)
             return r < 0 ? r : -ETIMEDOUT;
@@ -39,7 +41,7 @@ static int remote_read_line(struct remote *remote, int fd, char *ret, size_t siz
     return 0;
 }
 
-static int remote_ask_terminal(struct remote *remote, int fd, const char *question, bool echo,
+static int remote_ask_terminal(struct remote_line *line, int fd, const char *question, bool echo,
                                char *ret_answer, size_t size)
 {
     struct termios was, quiet;
@@ -55,14 +57,14 @@ static int remote_ask_terminal(struct remote *remote, int fd, const char *questi
     if (tcsetattr(fd, TCSANOW, &quiet) < 0)
         return -ENOTTY;
     dprintf(fd, "\r\033[K%s", question);
-    r = remote_read_line(remote, fd, ret_answer, size);
+    r = remote_read_line(line, fd, ret_answer, size);
     tcsetattr(fd, TCSANOW, &was);
     if (!echo || r < 0)
         dprintf(fd, "\n");
     return r;
 }
 
-int remote_ask(struct remote *remote, const char *question, bool echo, char *ret_answer,
+int remote_ask(struct remote_line *line, const char *question, bool echo, char *ret_answer,
                size_t size)
 {
     AUTO(close_p) int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -72,10 +74,14 @@ int remote_ask(struct remote *remote, const char *question, bool echo, char *ret
     if (fd < 0)
         return -ENOTTY;
     text_copy(clean, sizeof clean, question);
-    pthread_mutex_lock(&remote_terminal);
-    r = remote_is_stopped(remote)
+    /* Others may be asking for long; the programs on this line are not to wait for them. */
+    while (pthread_mutex_trylock(&remote_terminal) != 0)
+        if (remote_line_poll(line, -1, 0, clock_mono_ns() + (uint64_t)REMOTE_TURN_MS * CLOCK_MS) <
+            0)
+            return -ECANCELED;
+    r = remote_line_is_stopped(line)
             ? -ECANCELED
-            : remote_ask_terminal(remote, fd, text_tame(clean), echo, ret_answer, size);
+            : remote_ask_terminal(line, fd, text_tame(clean), echo, ret_answer, size);
     pthread_mutex_unlock(&remote_terminal);
     if (r < 0)
         explicit_bzero(ret_answer, size);

@@ -15,19 +15,9 @@
 #include <string.h>
 
 enum {
-    REMOTE_BUFFER = 32768,
     REMOTE_LINE_MAX = 4096,    /* of the talk; of a longer one the end counts */
     REMOTE_TALK_MAX = 1 << 20, /* a profile that says more is none */
-    REMOTE_LOOK_MS = 1000,     /* a poll at most: nothing depends on it */
 };
-
-/* What has come of one stream and was not handed on yet. */
-struct remote_bytes {
-    char data[REMOTE_BUFFER];
-    size_t used, taken;
-};
-
-static bool remote_is_empty(const struct remote_bytes *b) { return b->taken == b->used; }
 
 /* More of a stream into an empty buffer. 1 there is; 0 nothing now; -EPIPE the end, or the connection is lost. */
 static int remote_read(struct remote *remote, bool is_stderr, struct remote_bytes *to)
@@ -40,22 +30,15 @@ static int remote_read(struct remote *remote, bool is_stderr, struct remote_byte
         return 1;
     }
     /* 0 is not the end. */
-    return n == 0 && ssh_is_connected(remote->session) && !ssh_channel_is_eof(remote->channel) &&
-                   !ssh_channel_is_closed(remote->channel)
+    return n == 0 && ssh_is_connected(remote->line->session) &&
+                   !ssh_channel_is_eof(remote->channel) && !ssh_channel_is_closed(remote->channel)
                ? 0
                : -EPIPE;
 }
 
-static short remote_events(struct remote *remote)
+short remote_events(const struct remote_line *line)
 {
-    return (short)(POLLIN |
-                   (ssh_get_poll_flags(remote->session) & SSH_WRITE_PENDING ? POLLOUT : 0));
-}
-
-/* Wait for the socket. Negative when we are to end; the deadline is the caller's to look at. */
-static int remote_wait_socket(struct remote *remote, uint64_t deadline_ns)
-{
-    return remote_poll(remote, ssh_get_fd(remote->session), remote_events(remote), deadline_ns);
+    return (short)(POLLIN | (ssh_get_poll_flags(line->session) & SSH_WRITE_PENDING ? POLLOUT : 0));
 }
 
 /* ---- the talk ---- */
@@ -65,25 +48,10 @@ struct remote_talk {
     struct remote_push push;
     char line[REMOTE_LINE_MAX];
     size_t n_line, total;
+    char err_line[512]; /* of its stderr, as far as it has come */
+    size_t n_err_line;
     char complaint[200]; /* its last line on stderr */
 };
-
-/* What a shell says on stderr, for a sentence if it comes to that. */
-static void remote_hear_complaint(struct remote *remote, struct remote_talk *talk)
-{
-    char some[256];
-    int n;
-
-    while ((n = ssh_channel_read_nonblocking(remote->channel, some, sizeof some - 1, 1)) > 0) {
-        char *p = some, *save = NULL;
-
-        for (int i = 0; i < n; i++)
-            some[i] = some[i] ? some[i] : '?';
-        some[n] = 0;
-        for (p = strtok_r(p, "\r\n", &save); p; p = strtok_r(NULL, "\r\n", &save))
-            text_copy(talk->complaint, sizeof talk->complaint, text_tame(p));
-    }
-}
 
 /* The next line of the talk: 1, or 0 more bytes are needed. */
 static int remote_cut(struct remote_talk *talk)
@@ -110,52 +78,85 @@ static int remote_talk_ended(struct remote *remote, const struct remote_talk *ta
                         : talk->push.stray[0] ? talk->push.stray
                                               : "it said nothing";
 
-    if (!ssh_is_connected(remote->session))
-        return remote_say(err, ECONNRESET, "the connection to %s was lost", remote->host);
+    if (!ssh_is_connected(remote->line->session))
+        return remote_say(err, ECONNRESET, "the connection to %s was lost", remote->line->host);
+    if (talk->push.user[0])
+        return remote_say(err, EACCES, "sudo at %s does not let %s start the agent as root: %s",
+                          remote->line->host, talk->push.user, words);
     return remote_say(err, ENOEXEC, "%s at %s ended before the program ran: %s",
-                      talk->push.heard ? "the shell" : "what the login starts", remote->host,
+                      talk->push.heard ? "the shell" : "what the login starts", remote->line->host,
                       words);
 }
 
-static int remote_send(struct remote *remote, const uint8_t *bytes, size_t n, struct err *err)
+int remote_send(struct remote *remote, const uint8_t *bytes, size_t n, struct err *err)
 {
     uint64_t deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
 
-    for (size_t done = 0; done < n || remote_events(remote) & POLLOUT;) {
+    for (size_t done = 0; done < n || remote_events(remote->line) & POLLOUT;) {
         size_t part = n - done < REMOTE_BUFFER ? n - done : REMOTE_BUFFER;
         int sent = part ? ssh_channel_write(remote->channel, bytes + done, (uint32_t)part) : 0, r;
 
         if (sent < 0 && sent != SSH_AGAIN)
-            return remote_say(err, ECONNRESET, "sending the agent to %s: %s", remote->host,
-                              ssh_get_error(remote->session));
+            return remote_say(err, ECONNRESET, "sending the agent to %s: %s", remote->line->host,
+                              ssh_get_error(remote->line->session));
         if (sent > 0) {
             done += (size_t)sent;
             deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
             continue;
         }
-        r = remote_wait_socket(remote, deadline_ns);
-        if (r <= 0)
-            return err_set(err, r < 0 ? r : ETIMEDOUT, "sending the agent to %s", remote->host);
+        r = remote_line_turn(remote->line, remote, deadline_ns);
+        if (r == 0 && clock_mono_ns() >= deadline_ns)
+            r = -ETIMEDOUT;
+        if (r < 0)
+            return err_set(err, r, "sending the agent to %s", remote->line->host);
         /* Lets libssh read what came, a larger window above all, and write what it has. */
-        if (ssh_channel_poll(remote->channel, 1) < 0 && !ssh_is_connected(remote->session))
-            return remote_say(err, ECONNRESET, "the connection to %s was lost", remote->host);
+        if (ssh_channel_poll(remote->channel, 1) < 0 && !ssh_is_connected(remote->line->session))
+            return remote_say(err, ECONNRESET, "the connection to %s was lost", remote->line->host);
     }
     return 0;
 }
 
 /* One line of the talk. 1 the program runs. */
-static int remote_hear(struct remote *remote, struct remote_talk *talk, struct err *err)
+static int remote_hear(struct remote *remote, struct remote_talk *talk, char *line, struct err *err)
 {
-    switch (remote_push_line(&talk->push, talk->line, remote->program.machine, err)) {
+    const struct remote_push *push = &talk->push;
+
+    switch (remote_push_line(&talk->push, line, remote->programs, err)) {
     case REMOTE_STEP_SEND:
-        return remote_send(remote, remote->program.bytes, remote->program.size, err);
+        return remote_send(remote, push->program->bytes, push->program->size, err);
+    case REMOTE_STEP_PASSWORD:
+        /* A host that asks unasked gets none. */
+        return remote->become ? remote_become_answer(remote, push, err) : 0;
     case REMOTE_STEP_RUN:
         return 1;
     case REMOTE_STEP_FAIL:
-        return err_wrap(err, -ENOEXEC, "%s", remote->host);
+        return err_wrap(err, -ENOEXEC, "%s", remote->line->host);
     default:
         return 0;
     }
+}
+
+/* What comes on stderr: a question of sudo, or what a shell complains of, for a sentence if it comes to that. */
+static int remote_hear_complaint(struct remote *remote, struct remote_talk *talk, struct err *err)
+{
+    char some[256];
+    int n, r = 0;
+
+    while (r == 0 && (n = ssh_channel_read_nonblocking(remote->channel, some, sizeof some, 1)) > 0)
+        for (int i = 0; i < n && r == 0; i++) {
+            if (some[i] != '\n') {
+                if (some[i] && some[i] != '\r' && talk->n_err_line + 1 < sizeof talk->err_line)
+                    talk->err_line[talk->n_err_line++] = some[i];
+                continue;
+            }
+            talk->err_line[talk->n_err_line] = 0;
+            if (talk->n_err_line && !remote_push_is_ours(talk->err_line))
+                text_copy(talk->complaint, sizeof talk->complaint, text_tame(talk->err_line));
+            else if (talk->n_err_line)
+                r = remote_hear(remote, talk, talk->err_line, err);
+            talk->n_err_line = 0;
+        }
+    return r < 0 ? r : 0;
 }
 
 static int remote_converse(struct remote *remote, struct remote_talk *talk, struct err *err)
@@ -163,29 +164,36 @@ static int remote_converse(struct remote *remote, struct remote_talk *talk, stru
     uint64_t deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
 
     for (;;) {
+        unsigned n_passwords;
         int r;
 
         while (remote_cut(talk)) {
-            r = remote_hear(remote, talk, err);
+            r = remote_hear(remote, talk, talk->line, err);
             if (r != 0)
                 return r < 0 ? r : 0;
             deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
         }
-        remote_hear_complaint(remote, talk);
+        n_passwords = talk->push.n_passwords;
+        r = remote_hear_complaint(remote, talk, err);
+        if (r < 0)
+            return r;
+        if (talk->push.n_passwords > n_passwords)
+            deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
         r = remote_read(remote, false, &talk->bytes);
         if (r < 0)
             return remote_talk_ended(remote, talk, err);
         if (r > 0) {
             talk->total += talk->bytes.used;
             if (talk->total > REMOTE_TALK_MAX)
-                return remote_say(err, ENOEXEC, "the login at %s says too much", remote->host);
+                return remote_say(err, ENOEXEC, "the login at %s says too much",
+                                  remote->line->host);
             continue;
         }
-        r = remote_wait_socket(remote, deadline_ns);
+        r = remote_line_turn(remote->line, remote, deadline_ns);
         if (r < 0)
-            return err_set(err, r, "waiting for %s", remote->host);
+            return err_set(err, r, "waiting for %s", remote->line->host);
         if (r == 0 && clock_mono_ns() >= deadline_ns)
-            return err_set(err, ETIMEDOUT, "waiting for the shell at %s", remote->host);
+            return err_set(err, ETIMEDOUT, "waiting for the shell at %s", remote->line->host);
     }
 }
 
@@ -195,46 +203,157 @@ static int remote_hand_on(struct remote *remote, const struct remote_bytes *b, s
     size_t n = b->used - b->taken;
 
     if (n && write(remote->to_fd, b->data + b->taken, n) != (ssize_t)n)
-        return err_set(err, EPIPE, "handing on what %s said", remote->host);
+        return err_set(err, EPIPE, "handing on what %s said", remote->line->host);
     return 0;
+}
+
+/* Something came for the channel; it stays in libssh until it is read. */
+static int remote_on_data(ssh_session session, ssh_channel channel, void *data, uint32_t len,
+                          int is_stderr, void *arg)
+{
+    struct remote *remote = arg;
+
+    (void)session, (void)channel, (void)data, (void)len, (void)is_stderr;
+    remote->line->n_came++;
+    return 0;
+}
+
+static void remote_on_end(ssh_session session, ssh_channel channel, void *arg)
+{
+    struct remote *remote = arg;
+
+    (void)session, (void)channel;
+    remote->line->n_came++;
+}
+
+/* A channel, and the command in it. -EUSERS the host opens no more channels on this connection. */
+static int remote_open(struct remote *remote, const char *command, struct err *err)
+{
+    const uint64_t deadline_ns = clock_mono_ns() + (uint64_t)REMOTE_ANSWER_S * CLOCK_S;
+    ssh_session s = remote->line->session;
+    int opened = SSH_AGAIN, asked = SSH_AGAIN, r = 1;
+
+    remote->channel = ssh_channel_new(s);
+    if (!remote->channel)
+        return err_set(err, ENOMEM, "memory for a channel");
+    remote->callbacks = (struct ssh_channel_callbacks_struct){
+        .userdata = remote,
+        .channel_data_function = remote_on_data,
+        .channel_eof_function = remote_on_end,
+        .channel_close_function = remote_on_end,
+    };
+    ssh_callbacks_init(&remote->callbacks);
+    ssh_set_channel_callbacks(remote->channel, &remote->callbacks);
+    while (r >= 0) {
+        if (opened == SSH_AGAIN)
+            opened = ssh_channel_open_session(remote->channel);
+        if (opened == SSH_OK && asked == SSH_AGAIN)
+            asked = ssh_channel_request_exec(remote->channel, command);
+        if (asked == SSH_OK)
+            return 0;
+        if (!ssh_is_connected(s))
+            return remote_say(err, ECONNRESET, "the connection to %s was lost", remote->line->host);
+        if (opened != SSH_OK && opened != SSH_AGAIN) {
+            remote_say(err, EACCES, "%s opens no session for us: %s (its MaxSessions?)",
+                       remote->line->host, ssh_get_error(s));
+            /* Libssh leaves it half open. */
+            ssh_channel_free(TAKE(remote->channel));
+            return -EUSERS;
+        }
+        if (opened == SSH_OK && asked != SSH_AGAIN)
+            return remote_say(err, ENOEXEC, "%s runs no command for us: %s", remote->line->host,
+                              ssh_get_error(s));
+        r = remote_line_turn(remote->line, remote, deadline_ns);
+        if (r == 0 && clock_mono_ns() >= deadline_ns)
+            r = -ETIMEDOUT;
+    }
+    return err_set(err, r, "opening a session at %s", remote->line->host);
+}
+
+/* ---- what is put there: read once, however many hosts are reached together ---- */
+
+static pthread_mutex_t pump_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct pump_shared {
+    char *path; /* owned */
+    struct remote_programs programs;
+    unsigned users;
+    struct pump_shared *next;
+} * pump_list; /* under pump_lock; the programs are constant while there are users */
+
+static int pump_programs(const char *path, const struct remote_programs **ret_programs,
+                         struct err *err)
+{
+    struct pump_shared *shared;
+    int r = 0;
+
+    pthread_mutex_lock(&pump_lock);
+    for (shared = pump_list; shared && strcmp(shared->path, path) != 0;)
+        shared = shared->next;
+    if (!shared) {
+        shared = calloc(1, sizeof *shared);
+        if (shared)
+            shared->path = strdup(path);
+        r = shared && shared->path ? remote_programs_read(path, &shared->programs, err)
+                                   : err_set(err, ENOMEM, "memory for the agent");
+        if (r == 0) {
+            shared->next = pump_list;
+            pump_list = shared;
+        } else if (shared) {
+            free(shared->path);
+            free(TAKE(shared));
+        }
+    }
+    if (shared) {
+        shared->users++;
+        *ret_programs = &shared->programs;
+    }
+    pthread_mutex_unlock(&pump_lock);
+    return r;
+}
+
+static void pump_programs_done(const struct remote_programs *programs)
+{
+    struct pump_shared *shared = NULL;
+
+    pthread_mutex_lock(&pump_lock);
+    for (struct pump_shared **p = &pump_list; *p; p = &(*p)->next)
+        if (&(*p)->programs == programs) {
+            shared = *p;
+            if (--shared->users == 0)
+                *p = shared->next;
+            break;
+        }
+    if (shared && shared->users == 0) {
+        remote_programs_done(&shared->programs);
+        free(shared->path);
+        free(shared);
+    }
+    pthread_mutex_unlock(&pump_lock);
 }
 
 int remote_start(struct remote *remote, struct err *err)
 {
     struct remote_talk *talk = calloc(1, sizeof *talk);
-    char *command = NULL;
-    int r;
+    AUTO(free_p) char *command = NULL;
+    int r = talk ? 0 : err_set(err, ENOMEM, "memory for a talk");
 
-    r = talk ? remote_push_command(remote->push ? &remote->program : NULL, remote->argv, &command,
-                                   err)
-             : err_set(err, ENOMEM, "memory for a talk");
-    if (r < 0 || !talk) {
-        free(talk);
-        return r;
-    }
-    remote->channel = ssh_channel_new(remote->session);
-    if (!remote->channel || ssh_channel_open_session(remote->channel) != SSH_OK ||
-        ssh_channel_request_exec(remote->channel, command) != SSH_OK)
-        r = remote_say(err, ENOEXEC, "%s runs no command for us: %s", remote->host,
-                       ssh_get_error(remote->session));
-    free(command);
-    if (r == 0) {
-        ssh_set_blocking(remote->session, 0);
-        r = remote_converse(remote, talk, err);
-    }
+    if (r == 0 && remote->push)
+        r = pump_programs(remote->argv[0], &remote->programs, err);
     if (r == 0)
+        r = remote_push_command(remote->programs, remote->become, remote->argv, &command, err);
+    if (r == 0 && command)
+        r = remote_open(remote, command, err);
+    if (r == 0 && talk)
+        r = remote_converse(remote, talk, err);
+    if (r == 0 && talk)
         r = remote_hand_on(remote, &talk->bytes, err);
-    remote_program_done(&remote->program);
+    if (remote->programs)
+        pump_programs_done(TAKE(remote->programs));
     free(talk);
     return r;
 }
 
 /* ---- the pump ---- */
-
-struct remote_flow {
-    struct remote_bytes there, here; /* to the program; from it */
-    bool ended;                      /* the far side has */
-};
 
 /* What the program says on stderr goes to ours, but not to the terminal's controls. */
 static void remote_relay_stderr(struct remote *remote)
@@ -252,26 +371,27 @@ static void remote_relay_stderr(struct remote *remote)
 }
 
 /* Far to near. The pipe may be full, or closed: then what comes is dropped, so that the far side can end. */
-static void remote_flow_here(struct remote *remote, struct remote_flow *f)
+static void remote_flow_here(struct remote *remote)
 {
     for (;;) {
         ssize_t n;
 
-        if (remote_is_empty(&f->here)) {
-            int r = remote_read(remote, false, &f->here);
+        if (remote_is_empty(&remote->here)) {
+            int r = remote_read(remote, false, &remote->here);
 
             if (r < 0)
-                f->ended = true;
+                remote->ended = true;
             if (r <= 0)
                 return;
         }
         if (remote->to_fd < 0) {
-            f->here.taken = f->here.used;
+            remote->here.taken = remote->here.used;
             continue;
         }
-        n = write(remote->to_fd, f->here.data + f->here.taken, f->here.used - f->here.taken);
+        n = write(remote->to_fd, remote->here.data + remote->here.taken,
+                  remote->here.used - remote->here.taken);
         if (n > 0)
-            f->here.taken += (size_t)n;
+            remote->here.taken += (size_t)n;
         else if (n < 0 && errno == EAGAIN)
             return;
         else if (n < 0 && errno != EINTR)
@@ -280,11 +400,11 @@ static void remote_flow_here(struct remote *remote, struct remote_flow *f)
 }
 
 /* Near to far, as much as the far side has room for. The end of the pipe is the end of the program's stdin. */
-static void remote_flow_there(struct remote *remote, struct remote_flow *f)
+static void remote_flow_there(struct remote *remote)
 {
-    struct remote_bytes *b = &f->there;
+    struct remote_bytes *b = &remote->there;
 
-    while (remote->from_fd >= 0 && !f->ended) {
+    while (remote->from_fd >= 0 && !remote->ended) {
         int sent;
 
         if (remote_is_empty(b)) {
@@ -303,41 +423,16 @@ static void remote_flow_there(struct remote *remote, struct remote_flow *f)
         sent =
             ssh_channel_write(remote->channel, b->data + b->taken, (uint32_t)(b->used - b->taken));
         if (sent < 0 && sent != SSH_AGAIN)
-            f->ended = true;
+            remote->ended = true;
         if (sent <= 0)
             return;
         b->taken += (size_t)sent;
     }
 }
 
-/* -ECANCELED we are to end. */
-static int remote_flow_wait(struct remote *remote, const struct remote_flow *f)
+void remote_carry(struct remote *remote)
 {
-    struct pollfd p[] = {
-        {.fd = ssh_get_fd(remote->session), .events = remote_events(remote)},
-        {.fd = remote_is_empty(&f->there) ? remote->from_fd : -1, .events = POLLIN},
-        {.fd = remote_is_empty(&f->here) ? -1 : remote->to_fd, .events = POLLOUT},
-        {.fd = remote->stop_fd, .events = POLLIN},
-    };
-    int n = poll(p, ARRAY_SIZE(p), REMOTE_LOOK_MS);
-
-    if (n < 0 && errno != EINTR)
-        return -errno;
-    return n > 0 && p[3].revents ? -ECANCELED : 0;
-}
-
-void remote_pump(struct remote *remote)
-{
-    struct remote_flow *f = calloc(1, sizeof *f);
-
-    while (f) {
-        remote_flow_there(remote, f);
-        remote_relay_stderr(remote);
-        remote_flow_here(remote, f);
-        if (f->ended && remote_is_empty(&f->here))
-            break;
-        if (remote_flow_wait(remote, f) < 0)
-            break;
-    }
-    free(f);
+    remote_flow_there(remote);
+    remote_relay_stderr(remote);
+    remote_flow_here(remote);
 }

@@ -3,6 +3,7 @@
 
 #include "base/auto.h"
 #include "base/text.h"
+#include "deploy/agents.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -17,51 +18,84 @@ enum { REMOTE_PROGRAM_MAX = 64 << 20 };
 static const char remote_mark[] = "vnperf-push ";
 
 /*
- * $1 SHA-256, $2 size, $3 the name of a program that stays, $4 a name that nobody else has; then the program's words.
+ * The end of both scripts, in the shell of sudo too: keep or drop, the program, its words. A program to drop is opened,
+ * loses its name, and is run by its descriptor.
+ */
+static const char remote_script_become[] =
+    "w=$1; f=$2; shift 2; echo \"vnperf-push run $f\"; "
+    "if [ $w = keep ]; then exec \"$f\" \"$@\"; fi; "
+    "exec 9<\"$f\"; "
+    "if [ -x /proc/self/fd/9 ]; then rm -f \"$f\"; exec /proc/self/fd/9 \"$@\"; fi; "
+    "\"$f\" \"$@\" 9<&-; e=$?; rm -f \"$f\"; exit \"$e\"";
+
+/*
+ * Words of both scripts. $b: by sudo; $x: the end, above; $r: a file that goes with us. sudo closes what is open but 0, 1 and 2,
+ * so the file keeps its name until sudo's own shell has it. What may be run without a password is tried by running it: a
+ * rule may be for the one program that is there.
+ */
+#define REMOTE_SCRIPT_START                                                                        \
+    "drop() { [ -z \"$r\" ] || rm -f \"$r\"; }; gone() { drop; exit 1; }; "                        \
+    "start() { "                                                                                   \
+    "if [ -z \"$b\" ] || [ \"$(id -u)\" = 0 ]; then eval \"$x\"; fi; "                             \
+    "command -v sudo >/dev/null 2>&1 || { echo \"vnperf-push nosudo\"; gone; }; "                  \
+    "echo \"vnperf-push sudo $(id -un)\"; "                                                        \
+    "if [ $1 = keep ] && sudo -n -- \"$2\" --version >/dev/null 2>&1 </dev/null; then "            \
+    "shift; echo \"vnperf-push run $1\"; exec sudo -n -- \"$@\"; fi; "                             \
+    "if sudo -n -- sh -c : >/dev/null 2>&1 </dev/null; then sudo -n -- sh -c \"$x\" sh \"$@\"; "   \
+    "else l=$(echo; echo x); l=${l%x}; "                                                           \
+    "sudo -S -p \"vnperf-push password $(id -un)$l\" -- sh -c \"$x\" sh \"$@\"; fi; "              \
+    "e=$?; drop; exit \"$e\"; }; "
+
+/*
+ * $1 "MACHINE:SHA-256:SIZE MACHINE:SHA-256:SIZE", $2 a word that nobody else has; then the program's words.
  *
  * One line, without single quotes, backslashes and exclamation marks: what stands in single quotes is then the same to
  * every login shell, csh and fish too. The first echo ends a line that a profile left open. Whether a folder lets
  * programs run is tried with an empty file: execve() fails with ENOEXEC, and the shell reads it to its end; where nothing
- * may run it is EACCES before. `head -c` and not `cat` takes the bytes, as the program's own stdin follows them. What does
- * not fit on a full disk is swallowed, so that the next folder can be tried.
+ * may run it is EACCES before. `head -c` (or dd, byte by byte, where a small system's head has no -c) and not `cat` takes the
+ * bytes, as the program's own stdin follows them. What does not fit on a full disk is swallowed, so that the next folder can
+ * be tried.
  */
 static const char remote_script_push[] =
-    "h=$1; n=$2; k=$3; t=$4; shift 4; f=; "
-    "echo; echo \"vnperf-push system $(uname -s -m)\"; "
+    "b=$1; x=$2; p=$3; t=$4; shift 4; f=; r=; h=; n=; "
+    "m=$(uname -m); echo; echo \"vnperf-push system $(uname -s) $m\"; "
+    "for i in $p; do case $i in \"$m\":*|any:*) i=${i#*:}; h=${i%:*}; n=${i#*:}; break;; esac; "
+    "done; "
+    "[ \"$h\" ] || exit 1; "
+    "k=vnperf-agent-${h%${h#????????????????}}; "
     "same() { s=$(sha256sum <\"$1\" 2>/dev/null); [ \"${s%% *}\" = \"$h\" ]; }; "
-    "gone() { rm -f \"$f\"; exit 1; }; "
+    "take() { if head -c 0 >/dev/null 2>&1 </dev/null; then head -c \"$n\"; "
+    "else dd bs=1 count=\"$n\"; fi; }; " REMOTE_SCRIPT_START
     "own=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}; cache=${XDG_CACHE_HOME:-$HOME/.cache}; "
     "for f in \"$own/$k\" \"$cache/$k\" \"$(command -v vnperf-agent)\"; do "
     "if [ -f \"$f\" ] && [ -x \"$f\" ] && same \"$f\"; then "
-    "echo \"vnperf-push have $f\"; exec \"$f\" \"$@\"; fi; "
+    "echo \"vnperf-push have $f\"; start keep \"$f\" \"$@\"; fi; "
     "done; "
-    "f=; trap gone HUP INT PIPE TERM; "
+    "trap gone HUP INT PIPE TERM; "
     "for d in /dev/shm \"$own\" \"$cache\" /tmp /var/tmp \"$HOME\"; do "
     "[ -d \"$d\" ] || continue; "
-    "f=$d/$t; "
+    "f=$d/$k.$t; r=$f; "
     "(umask 077; set -C; : >\"$f\") 2>/dev/null || { "
     "echo \"vnperf-push not $d is not writable\"; continue; }; "
     "chmod 700 \"$f\"; "
     "\"$f\" >/dev/null 2>&1 </dev/null || { "
-    "rm -f \"$f\"; echo \"vnperf-push not $d lets no program run\"; continue; }; "
+    "drop; echo \"vnperf-push not $d lets no program run\"; continue; }; "
     "echo \"vnperf-push send $f\"; "
-    "head -c \"$n\" | { cat >\"$f\" || cat >/dev/null; } 2>/dev/null; "
+    "take 2>/dev/null | { cat >\"$f\" || cat >/dev/null; } 2>/dev/null; "
     "if command -v sha256sum >/dev/null 2>&1; then same \"$f\"; "
     "else [ \"$(wc -c <\"$f\")\" -eq \"$n\" ]; fi || { "
-    "rm -f \"$f\"; echo \"vnperf-push not $d has no room for it\"; continue; }; "
+    "drop; echo \"vnperf-push not $d has no room for it\"; continue; }; "
     "e=$(\"$f\" --version 2>&1 </dev/null) || { "
-    "rm -f \"$f\"; echo \"vnperf-push bad $e\"; exit 1; }; "
-    "echo \"vnperf-push run $f\"; "
-    "exec 9<\"$f\"; "
-    "if [ -x /proc/self/fd/9 ]; then rm -f \"$f\"; exec /proc/self/fd/9 \"$@\"; fi; "
-    "\"$f\" \"$@\" 9<&-; e=$?; rm -f \"$f\"; exit \"$e\"; "
+    "echo \"vnperf-push bad $e\"; gone; }; "
+    "start drop \"$f\" \"$@\"; "
     "done; "
     "echo \"vnperf-push none\"; exit 1";
 
 /* The program is there: its words are all that is given. */
 static const char remote_script_run[] =
+    "b=$1; x=$2; shift 2; r=; " REMOTE_SCRIPT_START
     "echo; command -v \"$1\" >/dev/null 2>&1 || { echo \"vnperf-push missing $1\"; exit 127; }; "
-    "echo \"vnperf-push run $1\"; exec \"$@\"";
+    "start keep \"$@\"";
 
 /* ---- the program ---- */
 
@@ -73,7 +107,8 @@ static uint16_t remote_machine(const uint8_t *bytes, size_t n)
     return n >= sizeof *header && memcmp(bytes, ELFMAG, SELFMAG) == 0 ? header->e_machine : 0;
 }
 
-int remote_program_read(const char *path, struct remote_program *ret_program, struct err *err)
+static int remote_program_read(const char *path, struct remote_program *ret_program,
+                               struct err *err)
 {
     AUTO(close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct remote_program p = {0};
@@ -83,34 +118,69 @@ int remote_program_read(const char *path, struct remote_program *ret_program, st
         return err_set(err, errno, "reading the agent %s", path);
     if (!S_ISREG(st.st_mode) || st.st_size == 0 || st.st_size > REMOTE_PROGRAM_MAX)
         return err_say(err, "the agent %s is no program that can be sent", path);
-    p.bytes = malloc((size_t)st.st_size);
-    if (!p.bytes)
+    p.bytes = p.own = malloc((size_t)st.st_size);
+    if (!p.own)
         return err_set(err, ENOMEM, "reading the agent %s", path);
     while (p.size < (size_t)st.st_size) {
-        ssize_t n = read(fd, p.bytes + p.size, (size_t)st.st_size - p.size);
+        ssize_t n = pread(fd, p.own + p.size, (size_t)st.st_size - p.size, (off_t)p.size);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
             int code = n < 0 ? errno : EIO;
 
-            free(p.bytes);
+            free(p.own);
             return err_set(err, code, "reading the agent %s", path);
         }
         p.size += (size_t)n;
     }
-    sha256_text(p.bytes, p.size, p.hash);
     p.machine = remote_machine(p.bytes, p.size);
     *ret_program = p;
     return 0;
 }
 
-void remote_program_done(struct remote_program *program)
+static struct remote_program remote_program_inside(const struct agent_image *image)
 {
-    if (!program)
+    struct remote_program p = {
+        .bytes = image->bytes, .size = image->size, .machine = image->machine};
+
+    text_copy(p.hash, sizeof p.hash, image->hash);
+    return p;
+}
+
+int remote_programs_read(const char *path, struct remote_programs *ret_programs, struct err *err)
+{
+    struct remote_programs programs = {.n = 1};
+    struct remote_program *first = programs.list;
+    const struct agent_image *image;
+    int r = remote_program_read(path, first, err);
+
+    if (r < 0)
+        return r;
+    image = agents_find(first->machine);
+    /* As a rule it is the one inside, whose hash is known: of a hundred hosts none needs a copy of its own. */
+    if (image && image->size == first->size &&
+        memcmp(image->bytes, first->bytes, image->size) == 0) {
+        free(first->own);
+        *first = remote_program_inside(image);
+    } else {
+        sha256_text(first->bytes, first->size, first->hash);
+    }
+    for (unsigned i = 0;
+         first->machine && programs.n < REMOTE_PROGRAMS_MAX && (image = agents_at(i)); i++)
+        if (image->machine != first->machine)
+            programs.list[programs.n++] = remote_program_inside(image);
+    *ret_programs = programs;
+    return 0;
+}
+
+void remote_programs_done(struct remote_programs *programs)
+{
+    if (!programs)
         return;
-    free(program->bytes);
-    *program = (struct remote_program){0};
+    for (unsigned i = 0; i < programs->n; i++)
+        free(programs->list[i].own);
+    *programs = (struct remote_programs){0};
 }
 
 /* ---- the command ---- */
@@ -129,7 +199,29 @@ static int remote_put_word(FILE *to, const char *word)
     return ferror(to) ? -ENOMEM : 0;
 }
 
-int remote_push_command(const struct remote_program *program, char *const argv[],
+/* What is asked of the push script; the text is one word. */
+static int remote_put_programs(FILE *to, const struct remote_programs *programs)
+{
+    char text[REMOTE_PROGRAMS_MAX * (SHA256_TEXT_SIZE + 64)] = "", one[32];
+    uint64_t random = 0;
+    size_t used = 0;
+
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        return -errno;
+    for (unsigned i = 0; i < programs->n; i++) {
+        const struct remote_program *p = &programs->list[i];
+
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s:%s:%zu", i ? " " : "",
+                                 p->machine ? agents_machine_name(p->machine) : "any", p->hash,
+                                 p->size);
+    }
+    remote_put_word(to, text);
+    snprintf(one, sizeof one, "%016llx", (unsigned long long)random);
+    remote_put_word(to, one);
+    return 0;
+}
+
+int remote_push_command(const struct remote_programs *programs, bool become, char *const argv[],
                         char **ret_command, struct err *err)
 {
     AUTO(free_p) char *text = NULL;
@@ -140,24 +232,15 @@ int remote_push_command(const struct remote_program *program, char *const argv[]
     if (!to)
         return err_set(err, ENOMEM, "memory for a command");
     fputs("exec sh -c", to);
-    remote_put_word(to, program ? remote_script_push : remote_script_run);
+    remote_put_word(to, programs ? remote_script_push : remote_script_run);
     remote_put_word(to, "vnperf-push");
-    if (program) {
-        uint64_t random = 0;
-        char one[64];
-
-        if (getrandom(&random, sizeof random, 0) != sizeof random)
-            r = err_set(err, errno, "random numbers");
-        remote_put_word(to, program->hash);
-        snprintf(one, sizeof one, "%zu", program->size);
-        remote_put_word(to, one);
-        snprintf(one, sizeof one, "vnperf-agent-%.16s", program->hash);
-        remote_put_word(to, one);
-        snprintf(one, sizeof one, "vnperf-agent-%.16s.%016llx", program->hash,
-                 (unsigned long long)random);
-        remote_put_word(to, one);
-    }
-    for (char *const *word = argv + (program != NULL); *word; word++)
+    remote_put_word(to, become ? "sudo" : "");
+    remote_put_word(to, remote_script_become);
+    if (programs)
+        r = remote_put_programs(to, programs);
+    if (r < 0)
+        err_set(err, r, "random numbers");
+    for (char *const *word = argv + (programs != NULL); *word; word++)
         remote_put_word(to, *word);
     if ((ferror(to) | fclose(to)) && r == 0)
         r = err_set(err, ENOMEM, "memory for a command");
@@ -169,26 +252,8 @@ int remote_push_command(const struct remote_program *program, char *const argv[]
 
 /* ---- what the far side says ---- */
 
-static const struct {
-    uint16_t machine;
-    const char *name; /* as `uname -m` says */
-} remote_machines[] = {
-    {EM_X86_64, "x86_64"}, {EM_AARCH64, "aarch64"}, {EM_RISCV, "riscv64"},
-    {EM_PPC64, "ppc64le"}, {EM_S390, "s390x"},
-};
-
-static const char *remote_machine_name(uint16_t machine)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(remote_machines); i++)
-        if (remote_machines[i].machine == machine)
-            return remote_machines[i].name;
-    return "another machine";
-}
-
-static enum remote_step remote_fail(struct err *err, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static enum remote_step remote_fail(struct err *err, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static enum remote_step remote_fail(struct err *err,
+                                                                          const char *fmt, ...)
 {
     va_list ap;
 
@@ -201,17 +266,29 @@ static enum remote_step remote_fail(struct err *err, const char *fmt, ...)
     return REMOTE_STEP_FAIL;
 }
 
-static enum remote_step remote_system(const char *system, uint16_t machine, struct err *err)
+/* The processor, as the host calls it, chooses the program. */
+static enum remote_step remote_system(struct remote_push *push, const char *system,
+                                      const struct remote_programs *programs, struct err *err)
 {
-    const char *name = remote_machine_name(machine), *theirs = strchr(system, ' ');
+    const char *theirs = strchr(system, ' ');
+    char ours[128] = "";
+    size_t used = 0;
 
     if (strncmp(system, "Linux ", 6) != 0)
         return remote_fail(err, "the agent runs on Linux, and this host says '%.60s'", system);
-    if (machine && strcmp(theirs + 1, name) != 0)
+    for (unsigned i = 0; programs && i < programs->n && !push->program; i++) {
+        const struct remote_program *p = &programs->list[i];
+        const char *name = agents_machine_name(p->machine);
+
+        if (p->machine == 0 || strcmp(theirs + 1, name) == 0)
+            push->program = p;
+        used += (size_t)snprintf(ours + used, sizeof ours - used, "%s%s", i ? " and " : "", name);
+    }
+    if (programs && !push->program)
         return remote_fail(err,
                            "the host's processor is %.40s, and the agent that is here is for %s "
                            "(--agent names another)",
-                           theirs + 1, name);
+                           theirs + 1, ours);
     return REMOTE_STEP_LISTEN;
 }
 
@@ -225,13 +302,18 @@ static char *remote_after(char *line, const char *word)
     return line + n + (line[n] == ' ');
 }
 
-enum remote_step remote_push_line(struct remote_push *push, char *line, uint16_t machine,
-                                  struct err *err)
+bool remote_push_is_ours(const char *line)
+{
+    return strncmp(line, remote_mark, sizeof remote_mark - 1) == 0;
+}
+
+enum remote_step remote_push_line(struct remote_push *push, char *line,
+                                  const struct remote_programs *programs, struct err *err)
 {
     char *rest;
 
     text_tame(line);
-    if (strncmp(line, remote_mark, sizeof remote_mark - 1) != 0) {
+    if (!remote_push_is_ours(line)) {
         if (*line)
             text_copy(push->stray, sizeof push->stray, line);
         return REMOTE_STEP_LISTEN;
@@ -239,7 +321,7 @@ enum remote_step remote_push_line(struct remote_push *push, char *line, uint16_t
     line += sizeof remote_mark - 1;
     push->heard = true;
     if ((rest = remote_after(line, "system")))
-        return remote_system(rest, machine, err);
+        return remote_system(push, rest, programs, err);
     if ((rest = remote_after(line, "not"))) {
         size_t used = strlen(push->refused);
 
@@ -248,13 +330,23 @@ enum remote_step remote_push_line(struct remote_push *push, char *line, uint16_t
     }
     if ((rest = remote_after(line, "send"))) {
         text_copy(push->path, sizeof push->path, rest);
-        return REMOTE_STEP_SEND;
+        return push->program ? REMOTE_STEP_SEND
+                             : remote_fail(err, "it wants the agent and has not said what it is");
     }
-    if ((rest = remote_after(line, "have")) || (rest = remote_after(line, "run"))) {
-        push->reused = line[0] == 'h';
+    if (remote_after(line, "have"))
+        push->reused = true;
+    if ((rest = remote_after(line, "run"))) {
         text_copy(push->path, sizeof push->path, rest);
         return REMOTE_STEP_RUN;
     }
+    if ((rest = remote_after(line, "sudo")))
+        text_copy(push->user, sizeof push->user, rest);
+    if (remote_after(line, "password") && push->user[0]) {
+        push->n_passwords++;
+        return REMOTE_STEP_PASSWORD;
+    }
+    if (remote_after(line, "nosudo"))
+        return remote_fail(err, "there is no sudo there, by which --become starts the agent");
     if ((rest = remote_after(line, "bad")))
         return remote_fail(err, "the agent does not run there: %.200s", rest);
     if ((rest = remote_after(line, "missing")))

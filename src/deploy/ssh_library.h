@@ -36,7 +36,9 @@ int ssh_library_load(struct err *err);
     X(ssh_get_poll_flags) \
     X(ssh_get_publickey_hash) \
     X(ssh_get_server_publickey) \
+    X(ssh_get_serverbanner) \
     X(ssh_is_connected) \
+    X(ssh_key_cmp) \
     X(ssh_key_free) \
     X(ssh_key_type) \
     X(ssh_key_type_to_char) \
@@ -45,11 +47,17 @@ int ssh_library_load(struct err *err);
     X(ssh_options_get_port) \
     X(ssh_options_parse_config) \
     X(ssh_options_set) \
+    X(ssh_pki_copy_cert_to_privkey) \
+    X(ssh_pki_export_pubkey_base64) \
+    X(ssh_pki_import_cert_file) \
+    X(ssh_pki_import_privkey_file) \
+    X(ssh_pki_import_pubkey_file) \
     X(ssh_session_is_known_server) \
     X(ssh_session_update_known_hosts) \
     X(ssh_set_blocking) \
-    X(ssh_set_callbacks) \
+    X(ssh_set_channel_callbacks) \
     X(ssh_string_free_char) \
+    X(ssh_userauth_agent) \
     X(ssh_userauth_kbdint) \
     X(ssh_userauth_kbdint_getnprompts) \
     X(ssh_userauth_kbdint_getprompt) \
@@ -57,7 +65,8 @@ int ssh_library_load(struct err *err);
     X(ssh_userauth_list) \
     X(ssh_userauth_none) \
     X(ssh_userauth_password) \
-    X(ssh_userauth_publickey_auto)
+    X(ssh_userauth_publickey) \
+    X(ssh_userauth_try_publickey)
 /* clang-format on */
 
 struct ssh_library {
@@ -89,7 +98,9 @@ extern struct ssh_library ssh_library;
 #define ssh_get_poll_flags ssh_library.ssh_get_poll_flags
 #define ssh_get_publickey_hash ssh_library.ssh_get_publickey_hash
 #define ssh_get_server_publickey ssh_library.ssh_get_server_publickey
+#define ssh_get_serverbanner ssh_library.ssh_get_serverbanner
 #define ssh_is_connected ssh_library.ssh_is_connected
+#define ssh_key_cmp ssh_library.ssh_key_cmp
 #define ssh_key_free ssh_library.ssh_key_free
 #define ssh_key_type ssh_library.ssh_key_type
 #define ssh_key_type_to_char ssh_library.ssh_key_type_to_char
@@ -98,11 +109,17 @@ extern struct ssh_library ssh_library;
 #define ssh_options_get_port ssh_library.ssh_options_get_port
 #define ssh_options_parse_config ssh_library.ssh_options_parse_config
 #define ssh_options_set ssh_library.ssh_options_set
+#define ssh_pki_copy_cert_to_privkey ssh_library.ssh_pki_copy_cert_to_privkey
+#define ssh_pki_export_pubkey_base64 ssh_library.ssh_pki_export_pubkey_base64
+#define ssh_pki_import_cert_file ssh_library.ssh_pki_import_cert_file
+#define ssh_pki_import_privkey_file ssh_library.ssh_pki_import_privkey_file
+#define ssh_pki_import_pubkey_file ssh_library.ssh_pki_import_pubkey_file
 #define ssh_session_is_known_server ssh_library.ssh_session_is_known_server
 #define ssh_session_update_known_hosts ssh_library.ssh_session_update_known_hosts
 #define ssh_set_blocking ssh_library.ssh_set_blocking
-#define ssh_set_callbacks ssh_library.ssh_set_callbacks
+#define ssh_set_channel_callbacks ssh_library.ssh_set_channel_callbacks
 #define ssh_string_free_char ssh_library.ssh_string_free_char
+#define ssh_userauth_agent ssh_library.ssh_userauth_agent
 #define ssh_userauth_kbdint ssh_library.ssh_userauth_kbdint
 #define ssh_userauth_kbdint_getnprompts ssh_library.ssh_userauth_kbdint_getnprompts
 #define ssh_userauth_kbdint_getprompt ssh_library.ssh_userauth_kbdint_getprompt
@@ -110,5 +127,6 @@ extern struct ssh_library ssh_library;
 #define ssh_userauth_list ssh_library.ssh_userauth_list
 #define ssh_userauth_none ssh_library.ssh_userauth_none
 #define ssh_userauth_password ssh_library.ssh_userauth_password
-#define ssh_userauth_publickey_auto ssh_library.ssh_userauth_publickey_auto
+#define ssh_userauth_publickey ssh_library.ssh_userauth_publickey
+#define ssh_userauth_try_publickey ssh_library.ssh_userauth_try_publickey
 #endif

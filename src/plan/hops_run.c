@@ -167,6 +167,10 @@ static int hops_points(struct hops_job *job, struct err *err)
 {
     int r = 0;
 
+    for (unsigned i = 0; i < job->options->n_at; i++)
+        if (i == 0 ||
+            strcmp(job->options->at[i].machine_text, job->options->at[i - 1].machine_text) != 0)
+            pair_run_ahead(&job->options->pair, &job->options->at[i].machine);
     for (unsigned i = 0; i < job->options->n_at && r == 0; i++) {
         const struct hops_at *at = &job->options->at[i];
         struct hop_place *place = NULL;
@@ -175,6 +179,8 @@ static int hops_points(struct hops_job *job, struct err *err)
         if (r == 0)
             r = hops_add_point(place, &at->point, i, err);
     }
+    /* A machine with several points has one agent. */
+    spawn_ssh_ahead_end();
     return r;
 }
 

@@ -15,15 +15,23 @@
 
 enum { PAIR_HELLO_S = 10, PAIR_CLOCK_ASKS = 5, PAIR_QUIT_MS = 500 };
 
+static struct remote_options pair_remote(const struct pair_options *options, bool agent,
+                                         int interrupt_fd)
+{
+    return (struct remote_options){.host_keys = options->host_keys,
+                                   .config = options->ssh_config,
+                                   .known_hosts = options->known_hosts,
+                                   .push = agent && !options->agent_there[0],
+                                   .become = agent && options->become,
+                                   .interrupt_fd = interrupt_fd};
+}
+
 /* An agent is put on a host that is reached over SSH; any other program is there. */
 static int pair_spawn(const struct pair_options *options, const struct endpoint_text *endpoint,
-                      bool put, int interrupt_fd, char *const argv[], struct spawned *ret,
+                      bool agent, int interrupt_fd, char *const argv[], struct spawned *ret,
                       struct err *err)
 {
-    const struct remote_options remote = {.host_keys = options->host_keys,
-                                          .config = options->ssh_config,
-                                          .push = put,
-                                          .interrupt_fd = interrupt_fd};
+    const struct remote_options remote = pair_remote(options, agent, interrupt_fd);
 
     switch (endpoint->kind) {
     case ENDPOINT_LOCAL:
@@ -68,6 +76,24 @@ static int pair_ssh_code(int r)
     }
 }
 
+static const char *pair_agent(const struct pair_options *options,
+                              const struct endpoint_text *endpoint)
+{
+    return endpoint->kind == ENDPOINT_SSH && options->agent_there[0] ? options->agent_there
+                                                                     : options->agent;
+}
+
+void pair_run_ahead(const struct pair_options *options, const struct endpoint_text *endpoint)
+{
+    const struct remote_options remote = pair_remote(options, true, -1);
+    struct peer_program program;
+
+    if (endpoint->kind != ENDPOINT_SSH)
+        return;
+    peer_program_init(&program, pair_agent(options, endpoint), options->nice);
+    spawn_ssh_ahead(endpoint, &remote, program.argv);
+}
+
 int pair_run_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
                    const char *text, const char *name, struct peer_set *set, struct run_result *run,
                    struct peer **ret_peer, struct err *err)
@@ -76,12 +102,11 @@ int pair_run_agent(const struct pair_options *options, const struct endpoint_tex
     struct spawned spawned;
     struct peer_program program;
     struct peer *peer = NULL;
-    bool ssh = endpoint->kind == ENDPOINT_SSH, there = ssh && options->agent_there[0];
+    bool ssh = endpoint->kind == ENDPOINT_SSH;
     int r;
 
-    peer_program_init(&program, there ? options->agent_there : options->agent, options->nice);
-    r = pair_spawn(options, endpoint, ssh && !there, set->interrupt_fd, program.argv, &spawned,
-                   err);
+    peer_program_init(&program, pair_agent(options, endpoint), options->nice);
+    r = pair_spawn(options, endpoint, true, set->interrupt_fd, program.argv, &spawned, err);
     if (ssh)
         r = pair_ssh_code(r);
     if (r == 0)
@@ -90,6 +115,9 @@ int pair_run_agent(const struct pair_options *options, const struct endpoint_tex
         r = peer_ask_clock(set, peer, PAIR_CLOCK_ASKS, err);
     if (r == 0)
         r = peer_ask_facts(set, peer, err);
+    /* It ran, and says no more: so its host, or the way there, is gone. */
+    if (ssh && (r == -EPIPE || r == -ETIMEDOUT))
+        r = -EHOSTUNREACH;
     if (r < 0 || !peer)
         return err_wrap(err, r, "starting the agent at %s", text);
     text_copy(node->name, sizeof node->name, name);
@@ -532,6 +560,8 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
     struct measure_path path = {.set = &set, .same_machine = pair_same_machine(options)};
     struct pair_go go = {options, &path, watch, &run->repeat, result};
     enum pair_end end = PAIR_ENVIRONMENT;
+    bool to_agent = pair_needs_server(options) ||
+                    (!options->address[0] && !text_endpoint_foreign(&options->to));
     int r;
 
     if (!result) {
@@ -539,14 +569,19 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
         return PAIR_ENVIRONMENT;
     }
     run->repeat = repeat_begin(&options->repeat);
+    pair_run_ahead(options, &options->from);
+    if (to_agent)
+        pair_run_ahead(options, &options->to);
+    for (uint32_t i = 0; i < options->n_more; i++)
+        pair_run_ahead(options, &options->more[i]);
     r = pair_run_agent(options, &options->from, options->from_text, options->from_text, &set, run,
                        &path.client, err);
-    if (r == 0 && (pair_needs_server(options) ||
-                   (!options->address[0] && !text_endpoint_foreign(&options->to))))
+    if (r == 0 && to_agent)
         r = pair_run_agent(options, &options->to, options->to_text, options->to_text, &set, run,
                            &path.server, err);
     if (r == 0)
         r = pair_group(options, &set, run, &path, err);
+    spawn_ssh_ahead_end();
     if (r == 0) {
         r = pair_address(options, path.client, path.server ? path.server : path.client,
                          path.address, sizeof path.address, err);

@@ -40,8 +40,10 @@ struct pair_options {
     struct repeat_options repeat;
     const struct pair_around *around; /* lent; NULL nothing */
     enum remote_host_keys host_keys;  /* of ssh:// endpoints */
+    char known_hosts[256];            /* the only file of known hosts that counts; "" theirs */
     char ssh_config[256];             /* read instead of the user's own; "" that */
     char agent_there[256];            /* the agent as ssh:// hosts have it; "" agent is put there */
+    bool become;                      /* agents of ssh:// hosts run as root, by sudo */
 };
 
 enum pair_end { PAIR_DONE, PAIR_FAILED, PAIR_ENVIRONMENT, PAIR_UNREACHABLE, PAIR_INTERRUPTED };
@@ -68,6 +70,8 @@ int pair_run_spawn(const struct pair_options *options, const struct endpoint_tex
 int pair_run_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
                    const char *text, const char *name, struct peer_set *set, struct run_result *run,
                    struct peer **ret_peer, struct err *err);
+/* Reach that host already, so that several are reached together: pair_run_agent() then waits for it. spawn_ssh_ahead_end() after all. */
+void pair_run_ahead(const struct pair_options *options, const struct endpoint_text *endpoint);
 /* The address by which FROM most likely speaks to TO. errors: -EHOSTUNREACH it has none */
 int pair_run_own_address(const struct pair_options *options, const struct measure_path *path,
                          char *ret, size_t size, struct err *err);
