@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "results/csv.h"
 #include "results/doc.h"
+#include "results/facts_table.h"
 #include "results/hops_table.h"
 #include "results/json_out.h"
 #include "results/repeats.h"
@@ -165,11 +166,11 @@ static void table_head(const struct table *t, const json_t *document)
     if (node) {
         char kernel[64], cpu[80], cc[24];
 
-        doc_clean(kernel, sizeof kernel, doc_text(node, "kernel"));
-        doc_clean(cpu, sizeof cpu, doc_text(node, "cpu"));
-        doc_clean(cc, sizeof cc, doc_text(node, "congestion_control"));
+        doc_clean(kernel, sizeof kernel, doc_text(node, "facts.system.kernel"));
+        doc_clean(cpu, sizeof cpu, doc_text(node, "facts.cpu.model"));
+        doc_clean(cc, sizeof cc, doc_text(node, "facts.tcp.congestion_control"));
         snprintf(text, sizeof text, "kernel %s, %llu CPUs%s%s%s, default congestion control %s",
-                 *kernel ? kernel : "-", (unsigned long long)doc_count(node, "cpus"),
+                 *kernel ? kernel : "-", (unsigned long long)doc_count(node, "facts.cpu.usable"),
                  *cpu ? " (" : "", cpu, *cpu ? ")" : "", *cc ? cc : "-");
         table_text_wrap("", text, t->out);
     }
@@ -206,6 +207,7 @@ static void table_foot(const struct table *t, const json_t *document)
     if (t->n_not_chosen)
         fprintf(t->out, " (%zu not chosen)", t->n_not_chosen);
     fputc('\n', t->out);
+    facts_table_changes(document, "", t->out);
     for (size_t i = 0; i < n_left; i++)
         table_text_wrap("left behind: ", doc_text(json_array_get(left, i), ""), t->out);
     if (n_left == 0 && json_is_true(doc_at(document, "cleanup.done")))
