@@ -24,6 +24,7 @@ enum {
 
 static const struct host_step host_steps[] = {
     {kernel_step_names, "kernel", HOST_STEP_MS},
+    {privilege_step, "capabilities", HOST_STEP_MS},
     {address_step, "addresses", HOST_STEP_MS},
     {kernel_step_distribution, "distribution", HOST_STEP_MS},
     {kernel_step_virtual, "virtualisation", HOST_STEP_MS},

@@ -38,6 +38,8 @@ void kernel_facts(struct facts *facts);
 void cpu_facts(struct facts *facts);
 /* the interface that carries the data address, else the default route, else the first that is up, and what it is like */
 void nic_facts(struct facts *facts);
+/* user_id and capabilities: "net_raw net_admin …" of this process, of those that measuring may need, or "none" */
+void privilege_facts(struct facts *facts);
 /* addresses of every interface that is up, but loopback and link-local ones */
 void address_facts(struct facts *facts);
 

@@ -9,6 +9,7 @@
 typedef void host_step_fn(const struct host_ask *ask, struct facts *facts);
 
 host_step_fn kernel_step_names, kernel_step_distribution, kernel_step_virtual;
+host_step_fn privilege_step;
 host_step_fn cpu_step_info, cpu_step_governor, cpu_step_numa, cpu_step_memory;
 host_step_fn address_step;
 /* nic_step_choose comes before the others of the interface. */
