@@ -30,7 +30,7 @@ struct probe_doors {
 
 /* What became of a door: the port it has, or an errno. */
 struct probe_opened {
-    uint16_t port;
+    uint32_t port;
     int error;
 };
 

@@ -300,7 +300,7 @@ static void pass_add_knock(struct preflight_pass *pass, uint32_t i)
     pass->answer[i] = &chunk->answers[chunk->knocks.n];
     knock = &chunk->knocks.knock[chunk->knocks.n++];
     *knock = (struct probe_knock){.udp = k->udp,
-                                  .port = pass->at[i]->opened[pass->door[i]].port,
+                                  .port = (uint16_t)pass->at[i]->opened[pass->door[i]].port,
                                   .number = i,
                                   .dscp = k->dscp};
     text_copy(knock->address, sizeof knock->address, k->address);
@@ -398,7 +398,7 @@ static bool pass_judge(struct preflight_pass *pass, uint32_t i)
     if (opened->error)
         preflight_judge_door(k, opened->error);
     else if (pass->answer[i])
-        preflight_judge_knock(k, opened->port, pass->answer[i],
+        preflight_judge_knock(k, (uint16_t)opened->port, pass->answer[i],
                               host->has_heard ? &host->heard[pass->door[i]] : NULL, i,
                               pass_silent(pass, i) == 1);
     return false;

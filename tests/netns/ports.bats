@@ -41,8 +41,10 @@ try() {
     run --separate-stderr vnperf test "netns:$A" "netns:$B" --no-save --json - --quiet -t 0.1 "$@"
 }
 
+# On a busy machine a window of 0.1 s may be empty: then a longer one has to do. What is blocked passes in none.
 passes() {
     try "$@"
+    [ "$status" -eq 0 ] || try "$@" -t 3
     [ "$status" -eq 0 ] || {
         echo "$*: ended with $status"
         echo "${stderr:-}"

@@ -138,7 +138,7 @@ static void test_a_door_passes_over_a_port_that_is_taken(void **state)
     probe_doors_shut(house, NULL);
     close(fd);
     assert_int_equal(opened[0].error, 0);
-    assert_true(opened[0].port > port && opened[0].port <= port + 500);
+    assert_true(opened[0].port > port && opened[0].port <= port + 500U);
     assert_int_equal(opened[1].error, EADDRINUSE);
     assert_int_equal(opened[1].port, 0);
 }
