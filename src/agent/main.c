@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,6 +20,32 @@ static void main_nice(int nice)
         fprintf(group, "%d", nice);
 }
 
+/*
+ * As ps and top show us. A program that is run by its descriptor, as one that was put on a host and has lost its name, is
+ * called by the descriptor's number.
+ */
+static void main_name(int argc, char **argv)
+{
+    static const char name[] = "vnperf-agent", by_fd[] = "/proc/self/fd/";
+    size_t shorter;
+
+    prctl(PR_SET_NAME, name);
+    if (argc < 1 || strncmp(argv[0], by_fd, sizeof by_fd - 1) != 0)
+        return;
+    shorter = strlen(argv[0]) + 1 - sizeof name;
+    memcpy(argv[0], name, sizeof name);
+    /* The words stand one behind the other; /proc/PID/cmdline is that memory. */
+    for (int i = 1; i < argc; i++) {
+        size_t size = strlen(argv[i]) + 1;
+
+        memmove(argv[i] - shorter, argv[i], size);
+        argv[i] -= shorter;
+        memset(argv[i] + size, 0, shorter);
+    }
+    if (argc == 1)
+        memset(argv[0] + sizeof name, 0, shorter);
+}
+
 /* A flow is an open file, and the limit that a login has is for programs that wait on them with select(). */
 static void main_open_files(void)
 {
@@ -32,6 +59,7 @@ static void main_open_files(void)
 
 int main(int argc, char **argv)
 {
+    main_name(argc, argv);
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         printf("vnperf-agent %s\n", VNPERF_VERSION);
         return 0;

@@ -47,7 +47,8 @@ static void doctor_agent(struct check *c, const struct facts *facts)
 
     (void)facts;
     if (where_agent("", path, sizeof path, &err) == 0) {
-        snprintf(c->what, sizeof c->what, "agent program %.160s", path);
+        snprintf(c->what, sizeof c->what, "agent program %.160s",
+                 where_agent_is_inside(path) ? "inside vnperf" : path);
         return;
     }
     c->finding = FINDING_BAD;

@@ -9,6 +9,7 @@
 #include "cmd/interrupt.h"
 #include "cmd/pair_talk.h"
 #include "cmd/record.h"
+#include "cmd/ssh_note.h"
 #include "cmd/where.h"
 #include "results/progress.h"
 
@@ -63,6 +64,7 @@ static int hops_measure(struct hops_flags *f, struct hops_sink *sink, struct run
     progress_start(&progress, 1, "hops", "", plan_ns);
     end = hops_run(&f->hops, hops_sink_hooks(sink), interrupt_fd, &watch, run, &hops, &err);
     progress_done(&progress);
+    ssh_note_say(run, &f->hops.pair, "watching packets");
     code = pair_talk_code(end, interrupt_fd);
     if (end == PAIR_INTERRUPTED)
         log_say(LOG_ERROR, "interrupted; what is shown is what was seen until then");

@@ -7,6 +7,7 @@
 #include "cmd/output.h"
 #include "cmd/pair_talk.h"
 #include "cmd/record.h"
+#include "cmd/ssh_note.h"
 #include "cmd/test_flags.h"
 #include "cmd/where.h"
 #include "plan/under_load.h"
@@ -72,6 +73,7 @@ static int test_measure(struct test_flags *f, struct run_result *run, struct sto
     progress_start(&progress, 1, "test", name, test_plan_ns(&f->pair));
     end = pair_run(&f->pair, interrupt_fd, &watch, run, &err);
     progress_done(&progress);
+    ssh_note_say(run, &f->pair, ssh_note_wanted(&f->pair));
     run->ended_wall_ns = clock_wall_ns();
     code = pair_talk_code(end, interrupt_fd);
     if (end != PAIR_DONE)
@@ -101,6 +103,13 @@ static int test_run(const struct command *command, int argc, char **argv)
         text_copy(agent, sizeof agent, f.pair.agent);
     else if (where_agent(f.pair.agent, agent, sizeof agent, &err) < 0)
         code = EXIT_ENVIRONMENT;
+    else if (where_agent_is_inside(agent) &&
+             (f.pair.from.kind == ENDPOINT_EXEC || f.pair.to.kind == ENDPOINT_EXEC)) {
+        err_say(&err, "vnperf-agent is not beside this program: for exec: endpoints --agent names "
+                      "it, as it is called "
+                      "there");
+        code = EXIT_ENVIRONMENT;
+    }
     if (code == OPTIONS_GO_ON) {
         text_copy(f.pair.agent, sizeof f.pair.agent, agent);
         interrupt_fd = interrupt_open(&err);

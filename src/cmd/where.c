@@ -35,3 +35,5 @@ int where_agent(const char *asked, char *ret_path, size_t size, struct err *err)
         return err_set(err, errno, "the agent program %s (--agent names another)", ret_path);
     return 0;
 }
+
+bool where_agent_is_inside(const char *path) { return strncmp(path, "/proc/self/fd/", 14) == 0; }

@@ -19,6 +19,9 @@ void nic_facts(struct facts *facts);
 /* addresses and addresses_v6: "ADDRESS/PREFIX" of every interface that is up, blanks between; no loopback, no link-local */
 void address_facts(struct facts *facts);
 
+/* user_id and capabilities: "net_raw net_admin …" of this process, of those that measuring may need, or "none": capget(2) */
+void privilege_facts(struct facts *facts);
+
 /* All of the above. */
 void host_facts(struct facts *facts);
 

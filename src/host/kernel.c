@@ -68,4 +68,5 @@ void host_facts(struct facts *facts)
     cpu_facts(facts);
     nic_facts(facts);
     address_facts(facts);
+    privilege_facts(facts);
 }

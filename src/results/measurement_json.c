@@ -113,7 +113,9 @@ static json_t *measurement_json_series(const struct flow_result *side,
         if (packets)
             bad |= json_object_set_new(o, "packets", doc_whole(v->packets));
         if (t) {
-            bad |= json_object_set_new(o, "retransmits", doc_whole(t->retransmits));
+            bad |= json_object_set_new(
+                o, "retransmits",
+                tcp->metrics.has[METRIC_retransmits] ? doc_whole(t->retransmits) : json_null());
             bad |= json_object_set_new(o, "rtt_ns", t->rtt_ns ? doc_whole(t->rtt_ns) : json_null());
             bad |= json_object_set_new(o, "cwnd_bytes",
                                        t->cwnd_bytes ? doc_whole(t->cwnd_bytes) : json_null());

@@ -119,8 +119,10 @@ static void tcp_watch_finish(struct tcp_watch *w, struct flow *flow, const struc
     tcp_watch_put(flow, METRIC_mss_bytes, s, TCP_FIELD_SND_MSS_BYTES);
     tcp_watch_put(flow, METRIC_receive_window_bytes, s, TCP_FIELD_SND_WND_BYTES);
     tcp_watch_put(flow, METRIC_lost_segments, s, TCP_FIELD_LOST);
-    metric_put(&flow->metrics, METRIC_cwnd_bytes, tcp_watch_cwnd(s));
-    metric_put(&flow->metrics, METRIC_cwnd_max_bytes, w->cwnd_max_bytes);
+    if (s->has[TCP_FIELD_CWND_PACKETS] && s->has[TCP_FIELD_SND_MSS_BYTES]) {
+        metric_put(&flow->metrics, METRIC_cwnd_bytes, tcp_watch_cwnd(s));
+        metric_put(&flow->metrics, METRIC_cwnd_max_bytes, w->cwnd_max_bytes);
+    }
     tcp_watch_delta(w, flow, METRIC_retransmits, s, TCP_FIELD_TOTAL_RETRANS);
     tcp_watch_delta(w, flow, METRIC_busy_ns, s, TCP_FIELD_BUSY_NS);
     tcp_watch_delta(w, flow, METRIC_peer_window_limited_ns, s, TCP_FIELD_RWND_LIMITED_NS);

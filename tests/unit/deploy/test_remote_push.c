@@ -6,6 +6,7 @@
 #include "deploy/remote_push.h"
 
 #include "base/clock.h"
+#include "deploy/agents.h"
 #include "deploy/driver.h"
 #include "deploy/spawn.h"
 
@@ -53,11 +54,14 @@ static void test_hashes_are_those_of_the_standard(void **state)
 static enum remote_step say(struct remote_push *push, const char *text, uint16_t machine,
                             struct err *err)
 {
+    static struct remote_programs programs;
     char line[512];
+
+    programs = (struct remote_programs){.list = {{.machine = machine}}, .n = 1};
 
     snprintf(line, sizeof line, "%s", text);
     *err = (struct err){0};
-    return remote_push_line(push, line, machine, err);
+    return remote_push_line(push, line, &programs, err);
 }
 
 static void test_lines_of_a_profile_are_passed_over(void **state)
@@ -84,6 +88,7 @@ static void test_a_push_goes_from_folder_to_folder(void **state)
     assert_int_equal(say(&push, "vnperf-push not /dev/shm lets no program run", EM_X86_64, &err),
                      REMOTE_STEP_LISTEN);
     assert_int_equal(say(&push, "vnperf-push send /tmp/x", EM_X86_64, &err), REMOTE_STEP_SEND);
+    assert_int_equal(push.program->machine, EM_X86_64);
     assert_int_equal(say(&push, "vnperf-push not /tmp has no room for it", EM_X86_64, &err),
                      REMOTE_STEP_LISTEN);
     assert_int_equal(say(&push, "vnperf-push send /var/tmp/x", EM_X86_64, &err), REMOTE_STEP_SEND);
@@ -108,6 +113,8 @@ static void test_what_cannot_run_there_is_a_sentence(void **state)
         {"vnperf-push bad sh: 1: not found", "does not run there: sh: 1: not found", 0},
         {"vnperf-push missing nuttcp", "no program 'nuttcp'", 0},
         {"vnperf-push none", "not one is there", 0},
+        {"vnperf-push nosudo", "no sudo there", 0},
+        {"vnperf-push send /tmp/x", "has not said what it is", 0},
     };
 
     (void)state;
@@ -121,11 +128,80 @@ static void test_what_cannot_run_there_is_a_sentence(void **state)
     }
 }
 
+static void test_the_processor_of_the_host_chooses_the_program(void **state)
+{
+    struct remote_programs programs = {.list = {{.machine = EM_X86_64}, {.machine = EM_AARCH64}},
+                                       .n = 2};
+    struct remote_push push = {0};
+    struct err err = {0};
+    char arm[] = "vnperf-push system Linux aarch64", risc[] = "vnperf-push system Linux riscv64";
+
+    (void)state;
+    assert_int_equal(remote_push_line(&push, arm, &programs, &err), REMOTE_STEP_LISTEN);
+    assert_ptr_equal(push.program, &programs.list[1]);
+    push = (struct remote_push){0};
+    assert_int_equal(remote_push_line(&push, risc, &programs, &err), REMOTE_STEP_FAIL);
+    assert_non_null(strstr(
+        err.text, "processor is riscv64, and the agent that is here is for x86_64 and aarch64"));
+}
+
+static void test_sudo_asks_only_when_it_was_begun(void **state)
+{
+    struct remote_push push = {0};
+    struct err err;
+
+    (void)state;
+    assert_int_equal(say(&push, "vnperf-push password bob", 0, &err), REMOTE_STEP_LISTEN);
+    assert_int_equal(push.n_passwords, 0);
+    assert_int_equal(say(&push, "vnperf-push sudo bob", 0, &err), REMOTE_STEP_LISTEN);
+    assert_int_equal(say(&push, "vnperf-push password bob", 0, &err), REMOTE_STEP_PASSWORD);
+    assert_int_equal(say(&push, "vnperf-push password bob", 0, &err), REMOTE_STEP_PASSWORD);
+    assert_int_equal(push.n_passwords, 2);
+    assert_string_equal(push.user, "bob");
+}
+
+static void test_agents_inside_are_programs_of_their_machines(void **state)
+{
+    const struct agent_image *image;
+
+    (void)state;
+    for (unsigned i = 0; (image = agents_at(i)); i++) {
+        const Elf64_Ehdr *header = (const void *)image->bytes;
+        char hash[SHA256_TEXT_SIZE];
+
+        assert_memory_equal(image->bytes, ELFMAG, SELFMAG);
+        assert_int_equal(header->e_machine, image->machine);
+        assert_int_equal(header->e_type, ET_EXEC);
+        assert_string_equal(agents_machine_name(image->machine), image->name);
+        assert_ptr_equal(agents_find(image->machine), image);
+        sha256_text(image->bytes, image->size, hash);
+        assert_string_equal(hash, image->hash);
+        /* The mark: what is copied to every host. */
+        assert_in_range(image->size, 10000, 400 * 1024);
+    }
+    assert_null(agents_find(EM_VAX));
+}
+
+static void test_the_agent_inside_is_a_file_that_runs(void **state)
+{
+    char path[64], output[256], *argv[] = {path, (char *)"--version", NULL};
+    struct spawn_request q = {.argv = argv};
+    struct err err = {0};
+
+    (void)state;
+    if (agents_file(path, sizeof path, &err) == -ENOENT)
+        skip();
+    assert_int_equal(
+        spawn_run(&q, "", output, sizeof output, clock_mono_ns() + 30 * (uint64_t)CLOCK_S, &err),
+        0);
+    assert_string_equal(output, "vnperf-agent " VNPERF_VERSION "\n");
+}
+
 /* ---- the script ---- */
 
 struct place {
     char dir[64], agent[96];
-    struct remote_program program;
+    struct remote_programs programs;
 };
 
 /* A program of this test: it says that it ran, with which words, and what comes on its stdin. */
@@ -141,29 +217,30 @@ static void place_init(struct place *p)
     assert_non_null(f);
     fputs("#!/bin/sh\n[ \"$1\" = --version ] && exit 0\necho \"ran $*\"\ncat\n", f);
     fclose(f);
-    if (remote_program_read(p->agent, &p->program, &err) < 0)
+    if (remote_programs_read(p->agent, &p->programs, &err) < 0)
         fail_msg("%s", err.text);
-    assert_int_equal(p->program.machine, 0);
+    assert_int_equal(p->programs.list[0].machine, 0);
 }
 
 static void place_done(struct place *p)
 {
-    remote_program_done(&p->program);
+    remote_programs_done(&p->programs);
     unlink(p->agent);
     rmdir(p->dir);
 }
 
 /* The command with the program's bytes, and text behind them, on its stdin. */
-static int run_command(const struct remote_program *program, char *const words[], const char *text,
-                       char *output, size_t size)
+static int run_command(const struct remote_programs *programs, char *const words[],
+                       const char *text, char *output, size_t size)
 {
     char *command = NULL, *input;
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", NULL, NULL};
     struct spawn_request q = {.argv = argv};
+    const struct remote_program *program = programs ? programs->list : NULL;
     struct err err = {0};
     int r;
 
-    if (remote_push_command(program, words, &command, &err) < 0)
+    if (remote_push_command(programs, false, words, &command, &err) < 0)
         fail_msg("%s", err.text);
     assert_null(strchr(command, '\n'));
     input = calloc(1, (program ? program->size : 0) + strlen(text) + 1);
@@ -183,19 +260,28 @@ static int run_command(const struct remote_program *program, char *const words[]
 static void test_the_script_is_the_same_to_every_shell(void **state)
 {
     char *words[] = {(char *)"agent", (char *)"it's", NULL}, *command = NULL;
-    struct remote_program program = {.size = 1, .hash = "0123456789abcdef0123"};
+    struct remote_programs programs = {
+        .list = {{.size = 1, .machine = EM_X86_64, .hash = "0123456789abcdef"},
+                 {.size = 22, .machine = EM_AARCH64, .hash = "fedcba9876543210"}},
+        .n = 2};
     const char *script, *end;
 
     (void)state;
-    assert_int_equal(remote_push_command(&program, words, &command, NULL), 0);
+    assert_int_equal(remote_push_command(&programs, true, words, &command, NULL), 0);
     assert_int_equal(strncmp(command, "exec sh -c '", 12), 0);
     script = command + 12;
     end = strchr(script, '\'');
     assert_non_null(end);
     for (const char *p = script; p < end; p++)
         assert_null(strchr("\\!\n", *p));
-    assert_non_null(
-        strstr(end, " 'vnperf-agent-0123456789abcdef' 'vnperf-agent-0123456789abcdef."));
+    /* And so is what sudo's shell is given. */
+    script = strstr(end, " 'vnperf-push' 'sudo' '");
+    assert_non_null(script);
+    script += strlen(" 'vnperf-push' 'sudo' '");
+    end = strchr(script, '\'');
+    for (const char *p = script; p < end; p++)
+        assert_null(strchr("\\!\n", *p));
+    assert_memory_equal(end, "' 'x86_64:0123456789abcdef:1 aarch64:fedcba9876543210:22' '", 59);
     assert_string_equal(end + strlen(end) - 10, " 'it'\\''s'");
     free(command);
 }
@@ -210,7 +296,7 @@ static void test_a_program_is_put_there_run_and_gone(void **state)
 
     (void)state;
     place_init(&p);
-    assert_int_equal(run_command(&p.program, words, "hello\n", output, sizeof output), 0);
+    assert_int_equal(run_command(&p.programs, words, "hello\n", output, sizeof output), 0);
     ran = strstr(output, "\nvnperf-push run ");
     if (!ran || !strstr(ran, "\nran --nice a b'c\"\nhello\n")) {
         fail_msg("%s", output);
@@ -229,13 +315,13 @@ static void test_a_program_is_put_there_run_and_gone(void **state)
 static void test_bytes_that_are_cut_short_leave_nothing(void **state)
 {
     char *words[] = {(char *)"agent", NULL}, output[4096];
-    struct remote_program longer;
+    struct remote_programs longer;
     struct place p;
 
     (void)state;
     place_init(&p);
-    longer = p.program;
-    longer.hash[0] = longer.hash[0] == '0' ? '1' : '0';
+    longer = p.programs;
+    longer.list[0].hash[0] = longer.list[0].hash[0] == '0' ? '1' : '0';
     assert_int_equal(run_command(&longer, words, "", output, sizeof output), 1);
     assert_non_null(strstr(output, "has no room for it\n"));
     assert_non_null(strstr(output, "vnperf-push none\n"));
@@ -274,7 +360,7 @@ static void test_folders_where_nothing_runs_are_passed_over(void **state)
     for (size_t i = 0; i < sizeof noexec / sizeof *noexec; i++)
         assert_int_equal(mount("none", noexec[i], "tmpfs", MS_NOEXEC, NULL), 0);
     assert_int_equal(mount("none", "/var/tmp", "tmpfs", 0, NULL), 0);
-    assert_int_equal(run_command(&p.program, words, "", output, sizeof output), 0);
+    assert_int_equal(run_command(&p.programs, words, "", output, sizeof output), 0);
     if (!strstr(output, "vnperf-push not /dev/shm lets no program run\n"
                         "vnperf-push not /tmp lets no program run\n"
                         "vnperf-push send /var/tmp/vnperf-agent-"))
@@ -292,6 +378,10 @@ int main(void)
         cmocka_unit_test(test_lines_of_a_profile_are_passed_over),
         cmocka_unit_test(test_a_push_goes_from_folder_to_folder),
         cmocka_unit_test(test_what_cannot_run_there_is_a_sentence),
+        cmocka_unit_test(test_the_processor_of_the_host_chooses_the_program),
+        cmocka_unit_test(test_sudo_asks_only_when_it_was_begun),
+        cmocka_unit_test(test_agents_inside_are_programs_of_their_machines),
+        cmocka_unit_test(test_the_agent_inside_is_a_file_that_runs),
         cmocka_unit_test(test_the_script_is_the_same_to_every_shell),
         cmocka_unit_test(test_a_program_is_put_there_run_and_gone),
         cmocka_unit_test(test_bytes_that_are_cut_short_leave_nothing),

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+# What push.bats adds to the box of hosts: an ordinary user, sudo, a processor of another kind.
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154 # shells in the box expand for themselves; names are of the box
+
+# The box itself: a file of its own, or what stands above the tests of ssh.bats.
+if [ -e "$BATS_TEST_DIRNAME/ssh_box.bash" ]; then
+    load ssh_box
+else
+    # shellcheck disable=SC1090
+    source <(sed '/^@test/,$d; /^bats_require/d; /^load/d' "$BATS_TEST_DIRNAME/ssh.bats")
+fi
+
+# Commands for host(): a user bob with the password sesame, who may log in with the client's key; SUDOERS are the rules there.
+# with_bob SUDOERS
+with_bob() {
+    printf '%s' '
+        chmod 1777 /tmp /var/tmp /dev/shm
+        mount -t tmpfs -o mode=755 none /home
+        mkdir -p /home/bob/.ssh
+        cp /run/client/.ssh/id_ed25519.pub /home/bob/.ssh/authorized_keys
+        chown -R 4242:4242 /home/bob
+        d=/run/keys/etc.$0
+        mkdir $d
+        (cat /etc/passwd; echo bob:x:4242:4242::/home/bob:/bin/sh) >$d/passwd
+        (cat /etc/group; echo bob:x:4242:) >$d/group
+        perl -e "print join q(:), q(bob), crypt(q(sesame), q(\$6\$saltsalt)), 19000, 0, 99999, 7, q(), q(), qq(\n)" >$d/shadow
+        cat >$d/sudoers <<END
+'"$1"'
+END
+        chmod 440 $d/sudoers
+        for f in passwd group shadow sudoers; do mount --bind $d/$f /etc/$f || exit; done'
+}
+
+# Who the agents of the box belong to, by their numbers.
+agents_users() {
+    box sh -c 'for p in /proc/[0-9]*; do
+        case $(readlink $p/exe) in *vnperf-agent*) stat -c %u $p ;; esac
+    done' | sort -u
+}
+
+# What all processes of the box were started with and have in their environment.
+box_words() {
+    box sh -c 'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null' | tr '\0' '\n'
+}
+
+# In the background, its words in $out and $err as with begin, but on a terminal into which fd 9 types.
+# begin_typed ARG…
+begin_typed() {
+    mkfifo "$TEST_DIR/typed"
+    box sh -c 'echo $$ >"$0"; exec "$@"' "$TEST_DIR/pid" "${begin_with[@]}" script -qefc "$(printf '%q ' "$VNPERF" "$@")" /dev/null \
+        <"$TEST_DIR/typed" >"$out" 2>&1 3>&- &
+    job=$!
+    exec 9>"$TEST_DIR/typed"
+}
+
+asked() {
+    [ "$(grep -o 'password of bob for sudo at 10.77.0.1: ' "$out" | wc -l)" = "$1" ]
+}
+
+bobs_files() {
+    at "$1" find /home /root /tmp /var/tmp /dev/shm /run/user -name '*vnperf*' 2>/dev/null
+}
+
+nobody_far() {
+    wait_for 20 no_agents || {
+        agents
+        return 1
+    }
+    # Shells and sudos that waited for them.
+    wait_for 20 no_sudo
+    [ -z "$(bobs_files a)" ] || {
+        bobs_files a
+        return 1
+    }
+}
+
+no_sudo() {
+    ! box pgrep -x sudo
+}
