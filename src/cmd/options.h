@@ -153,8 +153,8 @@ int options_host_keys(const char *text, enum remote_host_keys *ret_keys, char *r
         {"ssh-host-keys",                                                                          \
          0,                                                                                        \
          "HOW",                                                                                    \
-         "host keys that known_hosts lacks: strict refuses, accept-new keeps them; pinned: only "  \
-         "those of ?key=SHA256:…, pinned:FILE and of this file, one like known_hosts (strict)",    \
+         "host keys: strict refuses unknown ones, accept-new keeps them, pinned takes only those " \
+         "of ?key=, pinned:FILE also the file's (strict)",                                         \
          OPTION_CALL,                                                                              \
          0,                                                                                        \
          0,                                                                                        \

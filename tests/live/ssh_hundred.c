@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ssh-hundred CONFIG AGENT HOST…: reach all hosts together, put the agent there, hear its hello from each, then end
- * them. Prints how many answered, the seconds until the last one had, and the most memory that was held.
+ * them. Prints how many answered, the seconds until the last one had, the most memory that was held, and the CPU it took here.
  */
 #include "base/clock.h"
 #include "base/text.h"
@@ -66,8 +66,10 @@ int main(int argc, char **argv)
         if (asks[i].r == 0)
             spawned_end(&asks[i].spawned, (uint64_t)2 * CLOCK_S);
     getrusage(RUSAGE_SELF, &usage);
-    printf("%zu of %zu hosts answered in %.1f s, %.1f MiB\n", n_answered, n, (double)ns / CLOCK_S,
-           (double)usage.ru_maxrss / 1024);
+    printf("%zu of %zu hosts answered in %.1f s, %.1f MiB, %.2f s of CPU\n", n_answered, n,
+           (double)ns / CLOCK_S, (double)usage.ru_maxrss / 1024,
+           (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+               (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
     free(asks);
     free(at);
     return n_answered == n ? 0 : 1;
