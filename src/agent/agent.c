@@ -7,6 +7,7 @@
 #include "agent/watch.h"
 #include "base/auto.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "host/host.h"
 #include "wire/hop_message.h"
 #include "wire/message.h"
@@ -127,14 +128,27 @@ static struct session **agent_named(struct agent *agent, const struct line *line
 static int agent_do_facts(struct agent *agent, const struct message *message, struct err *err)
 {
     const struct line *line = &message->line;
-    struct facts facts = {0};
+    const char *address = line_get(line, "address"), *node = line_get(line, "node");
+    AUTO(free_p) struct facts *facts = calloc(1, sizeof *facts); /* large */
+    struct host_ask ask = {.node = node && strcmp(node, "1") == 0};
     char buf[AGENT_LINE];
     struct line_out out;
+    unsigned next = 0;
+    int r = 0;
 
-    host_facts(&facts);
-    line_begin(&out, buf, sizeof buf, line->id, "ok");
-    message_put_facts(&out, &facts);
-    return channel_send(&agent->channel, &out, NULL, 0, err);
+    if (!facts)
+        return err_set(err, ENOMEM, "memory for facts");
+    if (address && !text_copy(ask.address, sizeof ask.address, address))
+        return err_say(err, "%s: address= is too long", line->verb);
+    host_facts_asked(&ask, facts);
+    do {
+        line_begin(&out, buf, sizeof buf, line->id, "facts");
+        next = message_put_facts(&out, facts, next);
+        r = channel_send(&agent->channel, &out, NULL, 0, err);
+    } while (next < facts->n_facts && r == 0);
+    if (r == 0)
+        agent_ok(&agent->channel, line->id);
+    return r;
 }
 
 static int agent_do_clock(struct agent *agent, const struct message *message, struct err *err)
@@ -295,7 +309,7 @@ static const struct {
     bool takes_blob;
     bool long_one; /* may take seconds */
 } agent_verbs[] = {
-    {"facts", agent_do_facts, false, false},     {"clock", agent_do_clock, false, false},
+    {"facts", agent_do_facts, false, true},      {"clock", agent_do_clock, false, false},
     {"prepare", agent_do_prepare, false, false}, {"start", agent_do_start, false, false},
     {"stop", agent_do_stop, false, false},       {"watch", agent_do_watch, true, true},
     {"unwatch", agent_do_unwatch, false, true},  {"calibrate", agent_do_calibrate, false, true},

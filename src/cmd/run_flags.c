@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "deploy/driver.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int run_set_time(void *target, const char *value, struct err *err)
@@ -142,6 +143,41 @@ static int run_set_seed(void *target, const char *value, struct err *err)
     return options_seed(value, &((struct run_flags *)target)->run.repeat, err);
 }
 
+/* A machine that is only asked for its facts: an endpoint as everywhere, or a host's bare name. */
+static int run_add_node(struct fact_asks *asks, const char *value, enum node_role role,
+                        struct err *err)
+{
+    struct fact_ask *ask = &asks->ask[asks->n];
+    bool word = strcmp(value, "local") == 0 || strchr(value, ':');
+    char text[sizeof ask->at.arg + 64];
+    int r;
+
+    if (asks->n == FACT_ROUND_MAX_ASKS)
+        return err_say(err, "'%.80s': at most %d machines are asked", value, FACT_ROUND_MAX_ASKS);
+    if ((size_t)snprintf(text, sizeof text, "%s%s", word ? "" : "ssh://", value) >= sizeof text)
+        return err_say(err, "'%.80s' is too long", value);
+    r = text_endpoint(text, &ask->at, err);
+    if (r < 0)
+        return r;
+    if (text_endpoint_foreign(&ask->at))
+        return err_say(err, "'%.80s' is another program's server: no agent can be asked there",
+                       value);
+    text_copy(ask->text, sizeof ask->text, text);
+    ask->role = role;
+    asks->n++;
+    return 0;
+}
+
+static int run_set_controller(void *target, const char *value, struct err *err)
+{
+    return run_add_node(&((struct run_flags *)target)->run.fact_asks, value, NODE_CONTROLLER, err);
+}
+
+static int run_set_node(void *target, const char *value, struct err *err)
+{
+    return run_add_node(&((struct run_flags *)target)->run.fact_asks, value, NODE_ASKED, err);
+}
+
 static int run_set_driver(void *target, const char *value, struct err *err)
 {
     struct run_flags *f = target;
@@ -229,6 +265,11 @@ const struct option_row run_flags_rows[] = {
     {"agent", 0, "PATH", "the agent program", TEXT(agent)},
     {"nice", 0, "N", "priority of the agents, -20 to 19, where it is allowed (-10)", OPTION_CALL, 0,
      0, 0, 0, run_set_nice, NULL},
+    {"controller-node", 0, "HOST",
+     "the cloud's controller: its facts, OpenStack release, L2 agent (ssh://[USER@]HOST, HOST …)",
+     OPTION_CALL, 0, 0, 0, 0, run_set_controller, NULL},
+    {"node", 0, "HOST", "the same facts of another machine; repeatable", OPTION_CALL, 0, 0, 0, 0,
+     run_set_node, NULL},
     OUTPUT_ROWS,
     {0},
 };

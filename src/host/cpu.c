@@ -1,55 +1,108 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/auto.h"
-#include "host/host.h"
+#include "host/parse.h"
+#include "host/parts.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-/* The value of "key : value" in a file of such lines, first match; false when there is none. */
-static bool cpu_key(const char *path, const char *key, char *ret, size_t size)
+void cpu_step_info(const struct host_ask *ask, struct facts *facts)
 {
-    AUTO(fclose_p) FILE *f = fopen(path, "re");
-    char line[512];
-
-    while (f && fgets(line, sizeof line, f)) {
-        char *colon = strchr(line, ':'), *value;
-
-        if (!colon || strncmp(line, key, strlen(key)) != 0)
-            continue;
-        value = colon + 1 + strspn(colon + 1, " \t");
-        value[strcspn(value, "\n")] = 0;
-        snprintf(ret, size, "%s", value);
-        return true;
-    }
-    return false;
-}
-
-void cpu_facts(struct facts *facts)
-{
-    unsigned long long kib = 0;
-    char text[FACT_VALUE_SIZE];
+    AUTO(free_p) char *text = malloc(PARSE_CPUINFO_SIZE);
     cpu_set_t set;
     int nice;
 
-    if (cpu_key("/proc/cpuinfo", "model name", text, sizeof text))
-        facts_put(facts, "cpu", text);
+    (void)ask;
+    if (text && host_read_text("/proc/cpuinfo", text, PARSE_CPUINFO_SIZE) > 0)
+        parse_cpuinfo(text, facts);
     if (sched_getaffinity(0, sizeof set, &set) == 0)
         facts_put_number(facts, "cpus", (uint64_t)CPU_COUNT(&set));
     errno = 0;
     nice = getpriority(PRIO_PROCESS, 0);
-    if (errno == 0) {
-        snprintf(text, sizeof text, "%d", nice);
-        facts_put(facts, "agent_nice", text);
+    if (errno == 0)
+        facts_put_signed(facts, "agent_nice", nice);
+}
+
+/* Is the word in a list already? */
+static bool cpu_listed(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *p = strstr(list, word); p; p = strstr(p + 1, word))
+        if ((p == list || p[-1] == ' ') && (p[n] == ' ' || p[n] == 0))
+            return true;
+    return false;
+}
+
+void cpu_step_governor(const struct host_ask *ask, struct facts *facts)
+{
+    AUTO(closedir_p) DIR *dir = opendir("/sys/devices/system/cpu/cpufreq");
+    char list[FACT_VALUE_SIZE] = "", path[320], word[64];
+    const struct dirent *entry;
+
+    (void)ask;
+    while (dir && (entry = readdir(dir))) {
+        if (strncmp(entry->d_name, "policy", 6) != 0)
+            continue;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpufreq/%s/scaling_governor",
+                 entry->d_name);
+        if (host_read_line(path, word, sizeof word) == 0 && !cpu_listed(list, word))
+            facts_list(list, word);
     }
-    if (host_read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", text,
-                       sizeof text) == 0)
-        facts_put(facts, "cpu_governor", text);
-    if (host_read_line("/sys/class/dmi/id/product_name", text, sizeof text) == 0)
-        facts_put(facts, "machine", text);
-    if (cpu_key("/proc/meminfo", "MemTotal", text, sizeof text) &&
-        sscanf(text, "%llu kB", &kib) == 1)
-        facts_put_number(facts, "memory_bytes", kib * 1024);
+    facts_put(facts, "cpu_governor", list);
+}
+
+void cpu_step_numa(const struct host_ask *ask, struct facts *facts)
+{
+    AUTO(closedir_p) DIR *dir = opendir("/sys/devices/system/node");
+    char map[FACT_VALUE_SIZE] = "", path[320], cpus[256];
+    const struct dirent *entry;
+    unsigned n = 0, last = 0;
+
+    (void)ask;
+    while (dir && (entry = readdir(dir))) {
+        if (strncmp(entry->d_name, "node", 4) != 0 || !isdigit((unsigned char)entry->d_name[4]))
+            continue;
+        if (strtoul(entry->d_name + 4, NULL, 10) > last)
+            last = (unsigned)strtoul(entry->d_name + 4, NULL, 10);
+        n++;
+    }
+    if (n == 0)
+        return;
+    facts_put_number(facts, "numa_nodes", n);
+    /* By their numbers, which a folder does not have them in. */
+    for (unsigned i = 0; i <= last && i < 4096; i++) {
+        char name[16];
+
+        snprintf(path, sizeof path, "/sys/devices/system/node/node%u/cpulist", i);
+        snprintf(name, sizeof name, "%u", i);
+        if (host_read_line(path, cpus, sizeof cpus) == 0 && cpus[0])
+            facts_map(map, name, cpus);
+    }
+    facts_put(facts, "numa_cpus", map);
+}
+
+void cpu_step_memory(const struct host_ask *ask, struct facts *facts)
+{
+    char text[512], word[32];
+
+    (void)ask;
+    if (host_read_text("/proc/meminfo", text, sizeof text) > 0)
+        parse_meminfo(text, facts);
+    if (host_read_line("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text) == 0 &&
+        parse_bracket(text, word, sizeof word))
+        facts_put(facts, "huge_pages", word);
+}
+
+void cpu_facts(struct facts *facts)
+{
+    cpu_step_info(NULL, facts);
+    cpu_step_governor(NULL, facts);
+    cpu_step_numa(NULL, facts);
+    cpu_step_memory(NULL, facts);
 }

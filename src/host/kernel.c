@@ -1,71 +1,118 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/auto.h"
-#include "host/host.h"
+#include "host/parse.h"
+#include "host/parts.h"
 
-#include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
-int host_read_line(const char *path, char *ret, int size)
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
+void kernel_step_names(const struct host_ask *ask, struct facts *facts)
 {
-    FILE *f = fopen(path, "re");
-    int r = -ENODATA;
+    struct utsname u;
 
-    if (!f)
-        return -errno;
-    if (fgets(ret, size, f)) {
-        ret[strcspn(ret, "\n")] = 0;
-        for (char *p = ret; *p; p++)
-            if (*p == '\t')
-                *p = ' ';
-        r = 0;
-    }
-    fclose(f);
-    return r;
+    (void)ask;
+    if (uname(&u) < 0)
+        return;
+    facts_put(facts, "kernel", u.release);
+    facts_put(facts, "architecture", u.machine);
+    facts_put(facts, "hostname", u.nodename);
 }
 
-static void kernel_distribution(struct facts *facts)
+void kernel_step_distribution(const struct host_ask *ask, struct facts *facts)
 {
-    AUTO(fclose_p) FILE *f = fopen("/etc/os-release", "re");
-    char line[256], name[FACT_VALUE_SIZE];
+    static const char *const paths[] = {"/etc/os-release", "/usr/lib/os-release"};
+    char text[4096];
 
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "PRETTY_NAME=\"%159[^\"]\"", name) == 1)
-            facts_put(facts, "distribution", name);
+    (void)ask;
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        int n = host_read_text(paths[i], text, sizeof text);
+
+        if (n > 0) {
+            parse_os_release(text, facts);
+            return;
+        }
+        host_miss(facts, "distribution", n);
+    }
+}
+
+/* The twelve letters by which a hypervisor signs, when the CPU says that there is one. */
+static void kernel_cpuid(struct virtual_signs *signs)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    unsigned a, b, c, d;
+
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & 1u << 31))
+        return;
+    __cpuid(0x40000000, a, b, c, d);
+    memcpy(signs->cpuid, &b, 4);
+    memcpy(signs->cpuid + 4, &c, 4);
+    memcpy(signs->cpuid + 8, &d, 4);
+#else
+    (void)signs;
+#endif
+}
+
+void kernel_step_virtual(const struct host_ask *ask, struct facts *facts)
+{
+    AUTO(free_p) char *info = malloc(PARSE_CPUINFO_SIZE);
+    struct virtual_signs signs = {0};
+    char tree[128] = "";
+
+    (void)ask;
+    if (!info)
+        return;
+    if (host_read_text("/proc/cpuinfo", info, PARSE_CPUINFO_SIZE) > 0)
+        signs.cpuinfo = info;
+    kernel_cpuid(&signs);
+    host_read_line("/sys/class/dmi/id/sys_vendor", signs.dmi_vendor, sizeof signs.dmi_vendor);
+    host_read_line("/sys/class/dmi/id/product_name", signs.dmi_product, sizeof signs.dmi_product);
+    host_read_line("/sys/hypervisor/type", signs.hypervisor_type, sizeof signs.hypervisor_type);
+    host_read_line("/proc/xen/capabilities", signs.xen_capabilities, sizeof signs.xen_capabilities);
+    signs.proc_xen = access("/proc/xen", F_OK) == 0;
+    if (host_read_line("/proc/device-tree/hypervisor/compatible", tree, sizeof tree) == 0)
+        memcpy(signs.device_tree, tree, sizeof signs.device_tree - 1);
+    parse_virtual(&signs, facts);
+    host_read_line("/run/systemd/container", signs.systemd_container,
+                   sizeof signs.systemd_container);
+    signs.dockerenv = access("/.dockerenv", F_OK) == 0;
+    signs.containerenv = access("/run/.containerenv", F_OK) == 0;
+    signs.kubernetes = getenv("KUBERNETES_SERVICE_HOST") != NULL;
+    if (getenv("container"))
+        memccpy(signs.environment, getenv("container"), 0, sizeof signs.environment - 1);
+    parse_container(&signs, facts);
+}
+
+void kernel_row(const struct fact_row *row, struct facts *facts)
+{
+    char text[FACT_VALUE_SIZE], number[FACT_VALUE_SIZE];
+    int r;
+
+    if (!row->path)
+        return;
+    r = host_read_line(row->path, text, (int)sizeof text);
+    if (r < 0) {
+        host_miss(facts, row->key, r);
+        return;
+    }
+    if (row->type == FACT_COUNT) {
+        if (parse_number(text, number))
+            facts_put_number(facts, row->key, strtoull(number, NULL, 10));
+        return;
+    }
+    facts_put(facts, row->key, text);
 }
 
 void kernel_facts(struct facts *facts)
 {
-    static const struct {
-        const char *key, *path;
-    } settings[] = {
-        {"congestion_control", "/proc/sys/net/ipv4/tcp_congestion_control"},
-        {"congestion_controls", "/proc/sys/net/ipv4/tcp_available_congestion_control"},
-        {"tcp_rmem", "/proc/sys/net/ipv4/tcp_rmem"},
-        {"tcp_wmem", "/proc/sys/net/ipv4/tcp_wmem"},
-        {"rmem_max", "/proc/sys/net/core/rmem_max"},
-        {"wmem_max", "/proc/sys/net/core/wmem_max"},
-        {"clock_source", "/sys/devices/system/clocksource/clocksource0/current_clocksource"},
-    };
-    struct utsname u;
-    char text[FACT_VALUE_SIZE];
-
-    if (uname(&u) == 0) {
-        facts_put(facts, "kernel", u.release);
-        facts_put(facts, "architecture", u.machine);
-        facts_put(facts, "hostname", u.nodename);
-    }
-    kernel_distribution(facts);
-    for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
-        if (host_read_line(settings[i].path, text, sizeof text) == 0)
-            facts_put(facts, settings[i].key, text);
-}
-
-void host_facts(struct facts *facts)
-{
-    kernel_facts(facts);
-    cpu_facts(facts);
-    nic_facts(facts);
-    address_facts(facts);
+    kernel_step_names(NULL, facts);
+    kernel_step_distribution(NULL, facts);
+    kernel_step_virtual(NULL, facts);
+    for (const struct fact_row *row = fact_rows; row->key; row++)
+        kernel_row(row, facts);
 }

@@ -167,12 +167,27 @@ struct scenario_result {
     char hops_reason[320]; /* why; "" not asked for */
 };
 
-struct node_result {
-    char name[32];
-    struct facts facts;
+/* Why a machine is in the run. */
+enum node_role {
+    NODE_MEASURED,   /* it carries endpoints, or is one */
+    NODE_ENDPOINT,   /* a VM of a node */
+    NODE_CONTROLLER, /* --controller-node */
+    NODE_ASKED,      /* --node */
 };
 
-enum { RUN_ID_SIZE = 32, RUN_MAX_NODES = 16, RUN_MAX_LEFT = 32 };
+/* A machine and its facts, before the measuring and what of them was different after it. */
+struct node_result {
+    char name[64];
+    enum node_role role;
+    char address[FLOW_ADDRESS_SIZE]; /* data address, own or one it sends to; "" unknown */
+    char error[320];                 /* why facts are missing; "" they are there */
+    struct facts facts;
+    bool compared; /* they were asked for again */
+    struct fact_change changes[FACT_CHANGES_MAX];
+    uint32_t n_changes;
+};
+
+enum { RUN_ID_SIZE = 32, RUN_MAX_NODES = 24, RUN_MAX_LEFT = 32 };
 
 struct run_result {
     char id[RUN_ID_SIZE];

@@ -3,6 +3,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "deploy/remote.h"
+#include "plan/fact_round.h"
 #include "plan/preflight.h"
 #include "plan/under_load.h"
 
@@ -524,6 +525,21 @@ static struct scenario_result *pair_scenario(const struct pair_options *options,
     return result;
 }
 
+/* The data addresses are known: now the facts of the interfaces that carry them. */
+static int pair_facts(const struct pair_options *options, struct run_result *run,
+                      const struct measure_path *path, struct err *err)
+{
+    unsigned same = strcmp(options->from_text, options->to_text) == 0;
+
+    fact_round_address(run, options->from_text, 0, path->address);
+    fact_round_address(run, options->to_text, same, path->address);
+    for (uint32_t i = 0; i < path->n_more; i++)
+        fact_round_address(run, options->more_text[i], 0, path->own[i + 1]);
+    if (fact_round_before(path->set, run) == -ECANCELED)
+        return err_set(err, ECANCELED, "a signal came");
+    return 0;
+}
+
 enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
                        const struct measure_watch *watch, struct run_result *run, struct err *err)
 {
@@ -552,7 +568,12 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
                          path.address, sizeof path.address, err);
         text_copy(result->to.address, sizeof result->to.address, path.address);
         if (r == 0)
+            r = pair_facts(options, run, &path, err);
+        if (r == 0) {
             r = pair_measure_around(&go, err);
+            if (r != -ECANCELED)
+                fact_round_after(&set, run);
+        }
         end = pair_why(r, result);
     } else if (r == -ECANCELED) {
         end = PAIR_INTERRUPTED;

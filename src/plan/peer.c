@@ -91,8 +91,8 @@ static void peer_answer_ok(struct call *call, const struct line *line)
     if (line_get_u64(line, "port", &call->number) < 0)
         line_get_u64(line, "mono_ns", &call->number);
     line_get_u64(line, "wall_ns", &call->wall_ns);
-    if (call->is_facts)
-        message_get_facts(line, &call->peer->facts);
+    if (call->facts)
+        message_get_facts(line, call->facts);
 }
 
 static void peer_hello(struct peer *peer, const struct line *line)
@@ -132,6 +132,8 @@ static void peer_dispatch(struct peer *peer, const struct message *message)
         peer_answer_result(call, message);
     else if (line_is(line, "interval"))
         peer_answer_interval(call, line);
+    else if (line_is(line, "facts") && call->facts)
+        message_get_facts(line, call->facts);
 }
 
 /*
@@ -380,11 +382,12 @@ void peer_set_done(struct peer_set *set, uint64_t grace_ns)
 
 int peer_ask_facts(struct peer_set *set, struct peer *peer, struct err *err)
 {
-    struct call call = {.is_facts = true}, *calls[] = {&call};
+    struct call call = {.facts = &peer->facts}, *calls[] = {&call};
     char buf[64];
     struct line_out out;
     int r;
 
+    peer->facts = (struct facts){0};
     peer_begin(peer, &out, buf, sizeof buf, "facts");
     r = peer_send(peer, &out, &call, err);
     if (r == 0)

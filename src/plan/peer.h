@@ -53,7 +53,7 @@ struct call {
     struct err err;
     uint64_t number;  /* port= or mono_ns= of an ok */
     uint64_t wall_ns; /* wall_ns= of an ok */
-    bool is_facts;
+    struct facts *facts; /* lent: facts of the answer are added here; NULL none */
     struct flow_result results[FLOW_PART_COUNT]; /* ended by call_done() */
     bool has[FLOW_PART_COUNT];
     void (*on_interval)(void *arg, uint32_t index, bool received,
@@ -77,7 +77,7 @@ struct peer *peer_find(const struct peer_set *set, const char *name);
 /* Say quit, close, reap. grace_ns for all of them together. */
 void peer_set_done(struct peer_set *set, uint64_t grace_ns);
 
-/* Ask for facts; estimate the clock's offset by n exchanges. */
+/* Ask for facts (plan/fact_round.h asks for more of them); estimate the clock's offset by n exchanges. */
 int peer_ask_facts(struct peer_set *set, struct peer *peer, struct err *err);
 int peer_ask_clock(struct peer_set *set, struct peer *peer, unsigned n, struct err *err);
 

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "model/flow_spec.h"
+#include "plan/fact_round.h"
 #include "plan/measure.h"
 #include "plan/repeat.h"
 #include "plan/scenario.h"
@@ -53,8 +54,9 @@ struct run_options {
     bool inter_node_only, same_network_only, stop_on_error;
     char scenarios[256]; /* patterns; "" all */
     char description[200];
-    char agent[256]; /* path of the agent program */
-    int32_t nice;    /* of the agents, where it is allowed; 0 as they are */
+    char agent[256];            /* path of the agent program */
+    int32_t nice;               /* of the agents, where it is allowed; 0 as they are */
+    struct fact_asks fact_asks; /* machines that only tell their facts */
 };
 
 void run_options_default(struct run_options *options);

@@ -275,6 +275,9 @@ static int runner_hops(struct runner *r, const struct scenario *scenario,
     for (unsigned i = 0; i < r->peers.n_peers && i < HOP_PATH_PLACES; i++) {
         const struct peer *peer = r->peers.peers[i];
 
+        /* Behind those of the lab come machines that are only asked for facts. */
+        if (!runner_staged(r, peer->name))
+            break;
         text_copy(places[i].name, sizeof places[i].name, peer->name);
         snprintf(places[i].netns, sizeof places[i].netns, "pid:%u", peer->pid);
         if (peer == path->client)
@@ -519,6 +522,38 @@ static int runner_preflight(struct runner *r, struct err *err)
     return ret;
 }
 
+/* A machine that has no facts costs no result. */
+static void runner_facts(struct runner *r)
+{
+    const struct pair_options reach = {.nice = r->options->nice};
+    AUTO(free_p) struct pair_options *with_agent = malloc(sizeof *with_agent);
+    int ret = 0;
+
+    for (unsigned i = 0; i < SCENARIO_RESOURCES; i++) {
+        const struct staged *staged = &r->staged[i];
+        const struct resource *resource = staged->resource;
+        const struct peer *peer = resource ? peer_find(&r->peers, resource->name) : NULL;
+        const char *address = r->options->ipv6 ? staged->placed.address_v6 : staged->placed.address;
+
+        if (!peer || staged->broken[0])
+            continue;
+        if (resource->kind == RESOURCE_NODE)
+            fact_round_address(r->run, resource->name, 0, address);
+        else
+            fact_round_endpoint(r->run, peer, address);
+    }
+    if (with_agent) {
+        *with_agent = reach;
+        text_copy(with_agent->agent, sizeof with_agent->agent, r->options->agent);
+        ret = fact_round_reach(&r->options->fact_asks, with_agent, &r->peers, r->run,
+                               r->hooks->on_talk, r->hooks->arg);
+    }
+    if (ret == 0)
+        ret = fact_round_before(&r->peers, r->run);
+    if (ret == -ECANCELED)
+        r->interrupted = true;
+}
+
 static enum runner_end runner_steps(struct runner *r)
 {
     struct err err = {0};
@@ -537,6 +572,8 @@ static enum runner_end runner_steps(struct runner *r)
     }
     if (!r->interrupted && !r->options->no_preflight && runner_preflight(r, &err) == -ECANCELED)
         r->interrupted = true;
+    if (!r->interrupted)
+        runner_facts(r);
     if (r->interrupted)
         return runner_interrupted(r);
     end = runner_rounds(r);
@@ -581,6 +618,8 @@ enum runner_end runner_run(const struct run_options *options, const struct drive
         return RUNNER_ENVIRONMENT;
     }
     end = runner_steps(&r);
+    if (end != RUNNER_INTERRUPTED)
+        fact_round_after(&r.peers, run);
     runner_undo(&r);
     free(r.blocked);
     return end;

@@ -3,13 +3,12 @@
 
 #include "base/clock.h"
 #include "results/doc.h"
+#include "results/facts_json.h"
 #include "results/hops_json.h"
 #include "results/measurement_json.h"
 #include "results/repeats.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 /*
  * Inside, a value that could not be made is NULL, and json_object_set_new() of NULL fails: every step adds to `bad`, and
@@ -69,35 +68,6 @@ static json_t *run_json_run(const struct run_result *run)
         bad |= json_object_set_new(o, "repeat", run_json_repeat(&run->repeat));
     if (run->error[0])
         bad |= json_object_set_new(o, "error", doc_string(run->error));
-    if (bad) {
-        json_decref(o);
-        return NULL;
-    }
-    return o;
-}
-
-static json_t *run_json_node(const struct node_result *node)
-{
-    json_t *o = json_object();
-    int bad = json_object_set_new(o, "name", doc_string(node->name));
-
-    for (unsigned i = 0; i < node->facts.n_facts; i++) {
-        const struct fact *f = &node->facts.fact[i];
-        char key[FACT_KEY_SIZE], *end = NULL;
-        unsigned long long number = 0;
-
-        /* Facts come from an agent; a key that is not UTF-8 would cost the whole document. */
-        doc_clean(key, sizeof key, f->key);
-        if (strcmp(key, "name") == 0)
-            continue;
-        errno = 0;
-        if (f->number)
-            number = strtoull(f->value, &end, 10);
-        if (f->number && errno == 0 && end != f->value && *end == 0)
-            bad |= json_object_set_new(o, key, doc_whole(number));
-        else
-            bad |= json_object_set_new(o, key, doc_string(f->value));
-    }
     if (bad) {
         json_decref(o);
         return NULL;
@@ -181,16 +151,19 @@ static json_t *run_json_cleanup(const struct run_result *run)
 
 int run_json(const struct run_result *run, json_t **ret_document, struct err *err)
 {
-    json_t *o = json_object(), *nodes = json_array(), *scenarios = json_array();
+    json_t *o = json_object(), *nodes = json_array(), *endpoints = json_array(),
+           *scenarios = json_array();
     int bad = 0;
 
     for (uint32_t i = 0; i < run->n_nodes; i++)
-        bad |= json_array_append_new(nodes, run_json_node(&run->nodes[i]));
+        bad |= json_array_append_new(run->nodes[i].role == NODE_ENDPOINT ? endpoints : nodes,
+                                     facts_json_node(&run->nodes[i]));
     for (uint32_t i = 0; i < run->n_scenarios; i++)
         bad |= json_array_append_new(scenarios, run_json_scenario(&run->scenarios[i]));
     bad |= json_object_set_new(o, "schema", json_string(RUN_JSON_SCHEMA));
     bad |= json_object_set_new(o, "run", run_json_run(run));
     bad |= json_object_set_new(o, "nodes", nodes);
+    bad |= json_object_set_new(o, "endpoints", endpoints);
     bad |= json_object_set_new(o, "scenarios", scenarios);
     bad |= json_object_set_new(o, "summary", run_json_summary(run));
     bad |= json_object_set_new(o, "cleanup", run_json_cleanup(run));

@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "results/csv.h"
 #include "results/doc.h"
+#include "results/facts_table.h"
 #include "results/hops_table.h"
 #include "results/json_out.h"
 #include "results/repeats.h"
@@ -206,6 +207,7 @@ static void table_foot(const struct table *t, const json_t *document)
     if (t->n_not_chosen)
         fprintf(t->out, " (%zu not chosen)", t->n_not_chosen);
     fputc('\n', t->out);
+    facts_table_changes(document, "", t->out);
     for (size_t i = 0; i < n_left; i++)
         table_text_wrap("left behind: ", doc_text(json_array_get(left, i), ""), t->out);
     if (n_left == 0 && json_is_true(doc_at(document, "cleanup.done")))

@@ -224,31 +224,44 @@ int message_get_trial(const struct line *line, struct flow_trial *ret_trial, str
     return 0;
 }
 
-/* A fact's kind of value is told by the first letter of its key on the wire: n_ a number, t_ a text. */
-void message_put_facts(struct line_out *out, const struct facts *facts)
+/*
+ * A fact's kind of value is told by the first letter of its key on the wire: n_ a number, t_ a text, m_ missing and why.
+ */
+static const char message_fact_letter[] = {
+    [FACT_IS_TEXT] = 't', [FACT_IS_NUMBER] = 'n', [FACT_IS_MISSING] = 'm'};
+
+unsigned message_put_facts(struct line_out *out, const struct facts *facts, unsigned first)
 {
-    for (unsigned i = 0; i < facts->n_facts; i++) {
+    unsigned i = first;
+
+    for (; i < facts->n_facts && i - first < MESSAGE_LINE_FACTS; i++) {
         char key[FACT_KEY_SIZE + 2];
 
-        snprintf(key, sizeof key, "%c_%s", facts->fact[i].number ? 'n' : 't', facts->fact[i].key);
-        line_put(out, key, facts->fact[i].value);
+        snprintf(key, sizeof key, "%c_%s", message_fact_letter[facts_state(facts, i)],
+                 facts_key(facts, i));
+        /* A byte of a value takes three at most, and the newline comes behind. */
+        if (out->used + strlen(key) + 3 * strlen(facts_value(facts, i)) + 3 > out->size)
+            break;
+        line_put(out, key, facts_value(facts, i));
     }
+    return i;
 }
 
-void message_get_facts(const struct line *line, struct facts *ret_facts)
+void message_get_facts(const struct line *line, struct facts *facts)
 {
-    *ret_facts = (struct facts){0};
     for (unsigned i = 0; i < line->n_pairs; i++) {
         const char *key = line->pair[i].key;
         uint64_t n;
 
         /* Cut to fit, two keys might become one. */
-        if (strlen(key) >= FACT_KEY_SIZE + 2)
+        if (strlen(key) >= FACT_KEY_SIZE + 2 || !key[0] || key[1] != '_' || !key[2])
             continue;
-        if (strncmp(key, "n_", 2) == 0 && line_get_u64(line, key, &n) == 0)
-            facts_put_number(ret_facts, key + 2, n);
-        else if (strncmp(key, "t_", 2) == 0)
-            facts_put(ret_facts, key + 2, line->pair[i].value);
+        if (key[0] == 'n' && line_get_u64(line, key, &n) == 0)
+            facts_put_number(facts, key + 2, n);
+        else if (key[0] == 't')
+            facts_put(facts, key + 2, line->pair[i].value);
+        else if (key[0] == 'm')
+            facts_miss(facts, key + 2, line->pair[i].value);
     }
 }
 

@@ -16,6 +16,8 @@ enum {
     MESSAGE_BEAT_S = 1,    /* a side that has nothing to say says "beat" this often */
     MESSAGE_SILENCE_S = 5, /* an agent silent for so long has vanished */
     MESSAGE_ORPHAN_S = 60, /* a controller silent for so long has vanished */
+    MESSAGE_LINE_FACTS = 100,
+    MESSAGE_FACTS_ROOM = 3 * FACT_VALUE_SIZE + FACT_KEY_SIZE + 64,
 };
 
 void message_put_spec(struct line_out *out, const struct flow_spec *spec);
@@ -29,8 +31,13 @@ int message_get_token(const struct line *line, uint8_t ret_token[FLOW_TOKEN_BYTE
 void message_put_trial(struct line_out *out, const struct flow_trial *trial);
 int message_get_trial(const struct line *line, struct flow_trial *ret_trial, struct err *err);
 
-void message_put_facts(struct line_out *out, const struct facts *facts);
-void message_get_facts(const struct line *line, struct facts *ret_facts);
+/*
+ * Facts from the first-th on, as many as a line has room for (MESSAGE_FACTS_ROOM bytes hold any one). Returns which comes
+ * next; n_facts when all were put.
+ */
+unsigned message_put_facts(struct line_out *out, const struct facts *facts, unsigned first);
+/* Add those of a line to facts. */
+void message_get_facts(const struct line *line, struct facts *facts);
 
 void message_put_interval(struct line_out *out, const struct flow_interval *interval);
 int message_get_interval(const struct line *line, struct flow_interval *ret_interval,

@@ -81,20 +81,27 @@ static void read_interval(const struct line *line)
 
 static void read_facts(const struct line *line)
 {
-    struct facts facts, again;
+    struct facts facts = {0}, again = {0};
     struct line_out out;
     struct line second;
+    unsigned next = 0;
 
     message_get_facts(line, &facts);
     assert(facts.n_facts <= FACTS_MAX);
-    begin(&out);
-    message_put_facts(&out, &facts);
-    cut(&out, &second);
-    message_get_facts(&second, &again);
+    while (next < facts.n_facts) {
+        unsigned was = next;
+
+        begin(&out);
+        next = message_put_facts(&out, &facts, next);
+        assert(next > was);
+        cut(&out, &second);
+        message_get_facts(&second, &again);
+    }
     assert(again.n_facts == facts.n_facts);
     for (unsigned i = 0; i < facts.n_facts; i++) {
-        assert(strcmp(again.fact[i].key, facts.fact[i].key) == 0);
-        assert(strcmp(again.fact[i].value, facts.fact[i].value) == 0);
+        assert(strcmp(facts_key(&again, i), facts_key(&facts, i)) == 0);
+        assert(strcmp(facts_value(&again, i), facts_value(&facts, i)) == 0);
+        assert(facts_state(&again, i) == facts_state(&facts, i));
     }
 }
 

@@ -90,8 +90,11 @@ test_the_document_has_the_keys_of_the_whole() { #@test
     true_of '.run | [.started, .ended] | map(test("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$")) | all'
     true_of '.run.started < .run.ended'
     true_of '[.run.command[] | type == "string"] | all'
-    has '.nodes[]' name:string kernel:string cpu:string nic:string mtu_bytes:number offloads:string congestion_control:string
-    same "$(values '.nodes[0].kernel')" "$(uname -r)"
+    has '.nodes[]' name:string data_address:string facts:object changed:array
+    has '.nodes[].facts' system:object cpu:object nic:object tcp:object net:object clock:object
+    has '.nodes[].facts.nic' name:string mtu_bytes:number offloads:array qdisc:array
+    has '.endpoints[]' name:string facts:object
+    same "$(values '.nodes[0].facts.system.kernel')" "$(uname -r)"
     has '.scenarios[]' id:string name:string protocol:string status:string "reason:string|null" from:object to:object measurements:array
     has '.scenarios[] | .from, .to' name:string address:string
     has .summary total:number passed:number failed:number skipped:number

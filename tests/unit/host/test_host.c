@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/auto.h"
-#include "host/host.h"
+#include "host/parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -170,20 +171,21 @@ static void test_a_link_is_told_with_its_addresses_but_not_loopback_or_link_loca
 
 static void test_all_facts_fit_and_have_units_where_they_are_numbers(void **state)
 {
-    static const char *const numbers[] = {"cpus", "memory_bytes", "mtu_bytes", "nic_speed_bps"};
     struct facts facts = {0};
 
     (void)state;
     host_facts(&facts);
     assert_in_range(facts.n_facts, 8, FACTS_MAX - 8);
+    assert_false(facts.cut);
+    assert_in_range(facts.used, 100, FACTS_POOL - 2 * FACT_VALUE_SIZE);
     for (unsigned i = 0; i < facts.n_facts; i++) {
-        bool expected = false;
+        const struct fact_row *row = facts_row(facts_key(&facts, i));
 
-        for (size_t k = 0; k < ARRAY_SIZE(numbers); k++)
-            expected = expected || strcmp(numbers[k], facts.fact[i].key) == 0;
-        assert_int_equal(facts.fact[i].number, expected);
-        assert_true(facts.fact[i].value[0]);
-        assert_null(strchr(facts.fact[i].value, '\n'));
+        assert_non_null(row);
+        if (facts_state(&facts, i) != FACT_IS_MISSING)
+            assert_int_equal(facts_state(&facts, i) == FACT_IS_NUMBER, row->type == FACT_COUNT);
+        assert_true(facts_value(&facts, i)[0]);
+        assert_null(strchr(facts_value(&facts, i), '\n'));
     }
 }
 
@@ -219,6 +221,83 @@ static void test_the_first_line_of_a_file_is_read_without_its_end(void **state)
     assert_int_equal(host_read_line("/nonexistent/file", line, sizeof line), -ENOENT);
 }
 
+static void step_tells(const struct host_ask *ask, struct facts *facts)
+{
+    (void)ask;
+    facts_put_number(facts, facts->n_facts ? "second" : "first", 1);
+}
+
+static void step_hangs(const struct host_ask *ask, struct facts *facts)
+{
+    (void)ask;
+    facts_put(facts, "half", "told, and then nothing more");
+    for (;;)
+        pause();
+}
+
+static void step_dies(const struct host_ask *ask, struct facts *facts)
+{
+    (void)ask;
+    (void)facts;
+    raise(SIGKILL);
+}
+
+static void test_a_question_that_hangs_or_kills_costs_that_fact_alone(void **state)
+{
+    static const struct host_step steps[] = {
+        {step_tells, "first", 20000}, {step_hangs, "hung", 50},      {step_dies, "dead", 20000},
+        {NULL, "tcp_rmem", 20000},    {step_tells, "second", 20000},
+    };
+    const struct host_ask ask = {0};
+    struct facts facts = {0};
+    char rmem[FACT_VALUE_SIZE];
+
+    (void)state;
+    assert_int_equal(host_read_line("/proc/sys/net/ipv4/tcp_rmem", rmem, (int)sizeof rmem), 0);
+    host_gather(steps, ARRAY_SIZE(steps), &ask, 60000, &facts);
+    assert_string_equal(facts_get(&facts, "first"), "1");
+    assert_string_equal(facts_get(&facts, "second"), "1");
+    assert_string_equal(facts_get(&facts, "tcp_rmem"), rmem);
+    assert_null(facts_get(&facts, "half"));
+    assert_null(facts_get(&facts, "hung"));
+    assert_null(facts_get(&facts, "dead"));
+    assert_int_equal(facts.n_facts, 5);
+    assert_int_equal(facts_state(&facts, 1), FACT_IS_MISSING);
+    assert_string_equal(facts_key(&facts, 1), "hung");
+    assert_string_equal(facts_key(&facts, 2), "dead");
+}
+
+static void test_when_time_is_over_the_rest_is_missing(void **state)
+{
+    static const struct host_step steps[] = {
+        {step_hangs, "hung", 60000}, {step_tells, "first", 60000}, {step_tells, "x", 60000}};
+    const struct host_ask ask = {0};
+    struct facts facts = {0};
+
+    (void)state;
+    host_gather(steps, ARRAY_SIZE(steps), &ask, 50, &facts);
+    assert_int_equal(facts.n_facts, 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(facts_state(&facts, i), FACT_IS_MISSING);
+}
+
+static void test_the_nic_of_an_address_is_the_one_that_has_it_or_leads_there(void **state)
+{
+    const struct host_ask own = {.address = "127.0.0.1"}, mapped = {.address = "::ffff:127.0.0.1"},
+                          bad = {.address = "no address"};
+    struct facts a = {0}, b = {0}, c = {0}, none = {0};
+
+    (void)state;
+    nic_step_choose(&own, &a);
+    assert_string_equal(facts_get(&a, "nic"), "lo");
+    assert_string_equal(facts_get(&a, "nic_chosen"), "own address");
+    nic_step_choose(&mapped, &b);
+    assert_string_equal(facts_get(&b, "nic"), "lo");
+    nic_step_choose(&bad, &c);
+    nic_step_choose(NULL, &none);
+    assert_int_equal(c.n_facts, none.n_facts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +309,9 @@ int main(void)
         cmocka_unit_test(test_a_link_is_told_with_its_addresses_but_not_loopback_or_link_local),
         cmocka_unit_test(test_all_facts_fit_and_have_units_where_they_are_numbers),
         cmocka_unit_test(test_the_first_line_of_a_file_is_read_without_its_end),
+        cmocka_unit_test(test_a_question_that_hangs_or_kills_costs_that_fact_alone),
+        cmocka_unit_test(test_when_time_is_over_the_rest_is_missing),
+        cmocka_unit_test(test_the_nic_of_an_address_is_the_one_that_has_it_or_leads_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,9 +20,14 @@ static void test_all_passes_and_nothing_stays(void **state)
     assert_int_equal(job.n_begun, 9);
     assert_int_equal(job.n_ended, 9);
     assert_int_equal(job.n_talk, 0);
-    assert_int_equal(job.run.n_nodes, 2);
+    /* Two nodes; the VMs and the external host tell their facts, too. */
+    assert_int_equal(job.run.n_nodes, 8);
     assert_string_equal(job.run.nodes[0].name, "node1");
-    assert_non_null(facts_get(&job.run.nodes[0].facts, "kernel"));
+    for (unsigned i = 0; i < job.run.n_nodes; i++) {
+        assert_non_null(facts_get(&job.run.nodes[i].facts, "kernel"));
+        assert_true(job.run.nodes[i].compared);
+        assert_int_equal(job.run.nodes[i].role == NODE_ENDPOINT, i >= 2);
+    }
     assert_string_equal(result_of(&job, "6.1")->to.floating, "127.0.0.1");
     assert_string_equal(result_of(&job, "1.1")->to.network, "net1");
     assert_int_equal(driver_fake_n_left(), 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/text.h"
 #include "model/measurement.h"
 #include "results/run_json.h"
 
@@ -309,6 +310,17 @@ static struct run_result *sample_run(void)
     facts_put(&run->nodes[0].facts, "cpu", "Example CPU 3.0 GHz");
     facts_put_number(&run->nodes[0].facts, "cpus", 2);
     facts_put(&run->nodes[0].facts, "congestion_control", "cubic");
+    facts_put(&run->nodes[0].facts, "tcp_rmem", "4096 131072 6291456");
+    facts_put(&run->nodes[0].facts, "offloads", "tx-tcp-segmentation rx-gro");
+    facts_put(&run->nodes[0].facts, "nic_irq_cpus", "eth0-TxRx-0=0-1 eth0-TxRx-1=2-3");
+    facts_put_flag(&run->nodes[0].facts, "nic_autonegotiation", true);
+    facts_put(&run->nodes[0].facts, "mtu_bytes", "large");
+    facts_put(&run->nodes[0].facts, "a_newer_one", "seen");
+    facts_miss(&run->nodes[0].facts, "nic_firmware", "Permission denied");
+    run->nodes[0].compared = true;
+    text_copy(run->nodes[0].changes[0].key, FACT_KEY_SIZE, "congestion_control");
+    text_copy(run->nodes[0].changes[0].before, FACT_CHANGE_SIZE, "cubic");
+    run->nodes[0].n_changes = 1;
     run->n_nodes = 1;
     run->repeat =
         (struct repeat_record){.n = 20, .until_share = 0.02, .shuffled = true, .seed = 4711};

@@ -70,7 +70,7 @@ static void null_with_reason(const json_t *m, const char *key)
 static void test_document_has_its_parts(void **state)
 {
     (void)state;
-    keys_are(sample, "schema run nodes scenarios summary cleanup");
+    keys_are(sample, "schema run nodes endpoints scenarios summary cleanup");
     assert_string_equal(doc_text(sample, "schema"), "vnperf/1");
     keys_are(doc_at(sample, "run"), "id started ended version command description driver repeat");
     assert_string_equal(doc_text(sample, "run.id"), "20261121-073008-1a2b");
@@ -99,9 +99,25 @@ static void test_facts_are_numbers_where_they_are(void **state)
     const json_t *node = json_array_get(doc_at(sample, "nodes"), 0);
 
     (void)state;
-    keys_are(node, "name kernel cpu cpus congestion_control");
-    assert_true(json_is_integer(doc_at(node, "cpus")));
-    assert_true(json_is_string(doc_at(node, "kernel")));
+    keys_are(node, "name facts missing changed");
+    keys_are(doc_at(node, "facts"), "system cpu tcp nic other");
+    assert_true(json_is_integer(doc_at(node, "facts.cpu.usable")));
+    assert_true(json_is_string(doc_at(node, "facts.system.kernel")));
+    assert_int_equal(json_array_size(doc_at(node, "facts.tcp.rmem_bytes")), 3);
+    assert_true(json_is_integer(json_array_get(doc_at(node, "facts.tcp.rmem_bytes"), 0)));
+    assert_int_equal(json_array_size(doc_at(node, "facts.nic.offloads")), 2);
+    assert_string_equal(doc_text(node, "facts.nic.irq_cpus.eth0-TxRx-1"), "2-3");
+    assert_true(json_is_true(doc_at(node, "facts.nic.autonegotiation")));
+    /* What this vnperf has no row for, and what is not as its row says. */
+    assert_string_equal(doc_text(node, "facts.other.a_newer_one"), "seen");
+    assert_string_equal(doc_text(node, "facts.nic.mtu_bytes"), "large");
+    assert_string_equal(json_string_value(json_object_get(doc_at(node, "missing"), "nic.firmware")),
+                        "Permission denied");
+    assert_int_equal(json_array_size(doc_at(node, "changed")), 1);
+    assert_string_equal(doc_text(json_array_get(doc_at(node, "changed"), 0), "fact"),
+                        "tcp.congestion_control");
+    assert_string_equal(doc_text(json_array_get(doc_at(node, "changed"), 0), "before"), "cubic");
+    assert_true(json_is_null(doc_at(json_array_get(doc_at(node, "changed"), 0), "after")));
 }
 
 static void test_scenario_has_its_keys(void **state)

@@ -289,33 +289,65 @@ static void test_an_interval_comes_back_as_it_went(void **state)
 
 static void test_facts_keep_their_kind(void **state)
 {
-    struct facts facts = {0}, read;
+    struct facts facts = {0}, read = {0};
 
     (void)state;
     facts_put(&facts, "kernel", "6.1.0 with blanks & %");
     facts_put(&facts, "digits", "12");
     facts_put_number(&facts, "cpus", 2);
     facts_put_number(&facts, "most", UINT64_MAX);
+    facts_miss(&facts, "nic_firmware", "Operation not supported");
     begin("ok");
     line_put(&out, "session", "1"); /* no fact, and no harm */
-    message_put_facts(&out, &facts);
+    assert_int_equal(message_put_facts(&out, &facts, 0), 5);
     message_get_facts(cut(), &read);
-    assert_int_equal(read.n_facts, 4);
+    assert_int_equal(read.n_facts, 5);
+    assert_null(facts_get(&read, "nic_firmware"));
     for (unsigned i = 0; i < read.n_facts; i++) {
-        assert_string_equal(read.fact[i].key, facts.fact[i].key);
-        assert_string_equal(read.fact[i].value, facts.fact[i].value);
-        assert_int_equal(read.fact[i].number, facts.fact[i].number);
+        assert_string_equal(facts_key(&read, i), facts_key(&facts, i));
+        assert_string_equal(facts_value(&read, i), facts_value(&facts, i));
+        assert_int_equal(facts_state(&read, i), facts_state(&facts, i));
     }
+}
+
+static void test_facts_that_do_not_fit_a_line_go_on_in_the_next(void **state)
+{
+    static struct facts facts, read;
+    char value[FACT_VALUE_SIZE], key[16];
+    unsigned next = 0, lines = 0;
+
+    (void)state;
+    memset(value, ' ', sizeof value - 1);
+    value[sizeof value - 1] = 0;
+    for (int i = 0; i < 5; i++) {
+        snprintf(key, sizeof key, "long%d", i);
+        facts_put(&facts, key, value);
+    }
+    for (int i = 0; i < 150; i++) {
+        snprintf(key, sizeof key, "short%d", i);
+        facts_put_number(&facts, key, (uint64_t)i);
+    }
+    assert_false(facts.cut);
+    while (next < facts.n_facts) {
+        begin("facts");
+        next = message_put_facts(&out, &facts, next);
+        message_get_facts(cut(), &read);
+        lines++;
+        assert_true(lines < 10);
+    }
+    assert_int_equal(read.n_facts, facts.n_facts);
+    assert_string_equal(facts_get(&read, "long4"), value);
+    assert_string_equal(facts_get(&read, "short149"), "149");
 }
 
 static void test_a_fact_that_is_no_number_is_left_out(void **state)
 {
-    struct facts read;
+    struct facts read = {0};
 
     (void)state;
     begin("ok");
     line_put(&out, "n_cpus", "many");
-    line_put(&out, "t_a_key_that_is_longer_than_any_fact", "x");
+    line_put(&out, "t_a_key_that_is_longer_than_any_fact_has_one", "x");
     line_put(&out, "other", "x");
     line_put(&out, "t_nic", "eth0");
     message_get_facts(cut(), &read);
@@ -546,6 +578,7 @@ int main(void)
         cmocka_unit_test(test_a_trial_out_of_bounds_leaves_the_answer_alone),
         cmocka_unit_test(test_an_interval_comes_back_as_it_went),
         cmocka_unit_test(test_facts_keep_their_kind),
+        cmocka_unit_test(test_facts_that_do_not_fit_a_line_go_on_in_the_next),
         cmocka_unit_test(test_a_fact_that_is_no_number_is_left_out),
         cmocka_unit_test(test_a_result_comes_back_bit_by_bit),
         cmocka_unit_test(test_an_empty_result_measured_nothing),

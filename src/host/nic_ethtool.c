@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an interface's driver says over SIOCETHTOOL: of the namespace that the socket is in, which /sys may not be of.
+ *
+ * source  ethtool(8); linux/ethtool.h. dev_ethtool() lets anybody ask these.
+ */
+#include "base/auto.h"
+#include "base/text.h"
+#include "host/parts.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+/* After net/if.h, whose names linux/if.h would repeat. */
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+
+/* Ask about the interface that was chosen. errors: -ENODEV there is none; the driver's own */
+static int ethtool_ask(const struct facts *facts, void *question)
+{
+    AUTO(close_p) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const char *name = facts_get(facts, "nic");
+    struct ifreq ifr = {0};
+
+    if (!name)
+        return -ENODEV;
+    if (fd < 0)
+        return -errno;
+    text_copy(ifr.ifr_name, sizeof ifr.ifr_name, name);
+    ifr.ifr_data = question;
+    return ioctl(fd, SIOCETHTOOL, &ifr) == 0 ? 0 : -errno;
+}
+
+/* A text of the driver's that need not end. */
+static void ethtool_text(struct facts *facts, const char *key, const char *text, size_t size)
+{
+    char copy[64];
+    size_t n = strnlen(text, size < sizeof copy ? size : sizeof copy - 1);
+
+    memcpy(copy, text, n);
+    copy[n] = 0;
+    /* How drivers say that they have none. */
+    if (strcmp(copy, "N/A") != 0 && strcmp(copy, "n/a") != 0)
+        facts_put(facts, key, copy);
+}
+
+void nic_step_driver(const struct host_ask *ask, struct facts *facts)
+{
+    struct ethtool_drvinfo d = {.cmd = ETHTOOL_GDRVINFO};
+    int r = ethtool_ask(facts, &d);
+
+    (void)ask;
+    if (r < 0) {
+        host_miss(facts, "nic_driver", r);
+        return;
+    }
+    ethtool_text(facts, "nic_driver", d.driver, sizeof d.driver);
+    ethtool_text(facts, "nic_driver_version", d.version, sizeof d.version);
+    ethtool_text(facts, "nic_firmware", d.fw_version, sizeof d.fw_version);
+    ethtool_text(facts, "nic_bus", d.bus_info, sizeof d.bus_info);
+}
+
+void nic_step_speed(const struct host_ask *ask, struct facts *facts)
+{
+    /* The masks of modes come behind: first how many words they have, then all. */
+    union {
+        struct ethtool_link_settings head;
+        unsigned char room[sizeof(struct ethtool_link_settings) + 3 * 127 * sizeof(uint32_t)];
+    } s = {.head = {.cmd = ETHTOOL_GLINKSETTINGS}};
+    const char *kind = facts_get(facts, "nic_kind");
+    int r = ethtool_ask(facts, &s);
+
+    (void)ask;
+    /* A veth claims 10 Gbit/s; only what a real device says is a fact. */
+    if (r < 0 || (kind && strcmp(kind, "veth") == 0)) {
+        if (r < 0)
+            host_miss(facts, "nic_speed_bps", r);
+        return;
+    }
+    if (s.head.link_mode_masks_nwords >= 0)
+        return;
+    s.head.link_mode_masks_nwords = (int8_t)-s.head.link_mode_masks_nwords;
+    s.head.cmd = ETHTOOL_GLINKSETTINGS;
+    r = ethtool_ask(facts, &s);
+    if (r < 0) {
+        host_miss(facts, "nic_speed_bps", r);
+        return;
+    }
+    if (s.head.speed != 0 && s.head.speed != (uint32_t)SPEED_UNKNOWN)
+        facts_put_number(facts, "nic_speed_bps", (uint64_t)s.head.speed * 1000000);
+    if (s.head.duplex == DUPLEX_FULL || s.head.duplex == DUPLEX_HALF)
+        facts_put(facts, "nic_duplex", s.head.duplex == DUPLEX_FULL ? "full" : "half");
+    if (s.head.autoneg == AUTONEG_ENABLE || s.head.autoneg == AUTONEG_DISABLE)
+        facts_put_flag(facts, "nic_autonegotiation", s.head.autoneg == AUTONEG_ENABLE);
+}
+
+void nic_step_channels(const struct host_ask *ask, struct facts *facts)
+{
+    struct ethtool_channels c = {.cmd = ETHTOOL_GCHANNELS};
+    int r = ethtool_ask(facts, &c);
+
+    (void)ask;
+    if (r < 0) {
+        host_miss(facts, "nic_combined_channels", r);
+        return;
+    }
+    /* A driver has either kind; the other's most is 0, and then its count is no number of anything. */
+    if (c.max_rx)
+        facts_put_number(facts, "nic_rx_channels", c.rx_count);
+    if (c.max_tx)
+        facts_put_number(facts, "nic_tx_channels", c.tx_count);
+    if (c.max_combined) {
+        facts_put_number(facts, "nic_combined_channels", c.combined_count);
+        facts_put_number(facts, "nic_combined_channels_max", c.max_combined);
+    }
+}
+
+void nic_step_rings(const struct host_ask *ask, struct facts *facts)
+{
+    struct ethtool_ringparam g = {.cmd = ETHTOOL_GRINGPARAM};
+    int r = ethtool_ask(facts, &g);
+
+    (void)ask;
+    if (r < 0) {
+        host_miss(facts, "nic_rx_ring", r);
+        return;
+    }
+    if (g.rx_max_pending) {
+        facts_put_number(facts, "nic_rx_ring", g.rx_pending);
+        facts_put_number(facts, "nic_rx_ring_max", g.rx_max_pending);
+    }
+    if (g.tx_max_pending) {
+        facts_put_number(facts, "nic_tx_ring", g.tx_pending);
+        facts_put_number(facts, "nic_tx_ring_max", g.tx_max_pending);
+    }
+}
+
+void nic_step_coalesce(const struct host_ask *ask, struct facts *facts)
+{
+    struct ethtool_coalesce c = {.cmd = ETHTOOL_GCOALESCE};
+    int r = ethtool_ask(facts, &c);
+
+    (void)ask;
+    if (r < 0) {
+        host_miss(facts, "nic_rx_coalesce_us", r);
+        return;
+    }
+    facts_put_number(facts, "nic_rx_coalesce_us", c.rx_coalesce_usecs);
+    facts_put_number(facts, "nic_rx_coalesce_frames", c.rx_max_coalesced_frames);
+    facts_put_number(facts, "nic_tx_coalesce_us", c.tx_coalesce_usecs);
+    facts_put_number(facts, "nic_tx_coalesce_frames", c.tx_max_coalesced_frames);
+    facts_put_flag(facts, "nic_adaptive_rx", c.use_adaptive_rx_coalesce != 0);
+    facts_put_flag(facts, "nic_adaptive_tx", c.use_adaptive_tx_coalesce != 0);
+}
+
+/* ---- offloads ---- */
+
+/* Names of all features, one each ETH_GSTRING_LEN; how many, or -errno. owns ret_strings: free() */
+static int ethtool_feature_names(const struct facts *facts, struct ethtool_gstrings **ret_strings)
+{
+    union {
+        struct ethtool_sset_info head;
+        unsigned char room[sizeof(struct ethtool_sset_info) + sizeof(uint32_t)];
+    } info = {.head = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES}};
+    struct ethtool_gstrings *strings;
+    uint32_t count;
+    int r = ethtool_ask(facts, &info);
+
+    if (r < 0)
+        return r;
+    memcpy(&count, info.room + sizeof info.head, sizeof count);
+    if (!(info.head.sset_mask & 1ULL << ETH_SS_FEATURES) || count == 0 || count > 1024)
+        return -EOPNOTSUPP;
+    strings = calloc(1, sizeof *strings + (size_t)count * ETH_GSTRING_LEN);
+    if (!strings)
+        return -ENOMEM;
+    *strings = (struct ethtool_gstrings){
+        .cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES, .len = count};
+    r = ethtool_ask(facts, strings);
+    if (r < 0 || strings->len > count) {
+        free(strings);
+        return r < 0 ? r : -EPROTO;
+    }
+    *ret_strings = strings;
+    return (int)strings->len;
+}
+
+static int ethtool_features(struct facts *facts)
+{
+    AUTO(free_p) struct ethtool_gstrings *strings = NULL;
+    AUTO(free_p) struct ethtool_gfeatures *features = NULL;
+    char list[FACT_VALUE_SIZE] = "";
+    int n = ethtool_feature_names(facts, &strings), r;
+    unsigned blocks;
+
+    if (n < 0)
+        return n;
+    blocks = ((unsigned)n + 31) / 32;
+    features = calloc(1, sizeof *features + blocks * sizeof features->features[0]);
+    if (!features)
+        return -ENOMEM;
+    features->cmd = ETHTOOL_GFEATURES;
+    features->size = blocks;
+    r = ethtool_ask(facts, features);
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < (unsigned)n && i / 32 < blocks; i++) {
+        char name[ETH_GSTRING_LEN + 1];
+
+        memcpy(name, strings->data + (size_t)i * ETH_GSTRING_LEN, ETH_GSTRING_LEN);
+        name[ETH_GSTRING_LEN] = 0;
+        if (features->features[i / 32].active & 1u << i % 32)
+            facts_list(list, name);
+    }
+    facts_put(facts, "offloads", list[0] ? list : "none");
+    return 0;
+}
+
+/* What there was before ETHTOOL_GFEATURES, Linux 2.6.39: one question each. */
+static int ethtool_legacy(struct facts *facts)
+{
+    static const struct {
+        uint32_t command;
+        const char *word;
+    } offloads[] = {
+        {ETHTOOL_GTSO, "tso"},
+        {ETHTOOL_GGSO, "gso"},
+        {ETHTOOL_GGRO, "gro"},
+        {ETHTOOL_GRXCSUM, "rx-checksum"},
+        {ETHTOOL_GTXCSUM, "tx-checksum"},
+        {ETHTOOL_GSG, "sg"},
+    };
+    char list[FACT_VALUE_SIZE] = "";
+    int r = 0, any = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(offloads); i++) {
+        struct ethtool_value v = {.cmd = offloads[i].command};
+
+        r = ethtool_ask(facts, &v);
+        any |= r == 0;
+        if (r == 0 && v.data)
+            facts_list(list, offloads[i].word);
+    }
+    if (any)
+        facts_put(facts, "offloads", list[0] ? list : "none");
+    return any ? 0 : r;
+}
+
+void nic_step_offloads(const struct host_ask *ask, struct facts *facts)
+{
+    int r = ethtool_features(facts);
+
+    (void)ask;
+    if (r < 0)
+        r = ethtool_legacy(facts);
+    if (r < 0)
+        host_miss(facts, "offloads", r);
+}

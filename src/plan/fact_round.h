@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "model/measurement.h"
+#include "plan/pair_run.h"
+#include "plan/peer.h"
+
+/*
+ * The facts of a run's machines, asked of their agents all at once: before the measuring, when data addresses are known, and
+ * after it. Facts are told beside results and never instead: an agent that does not answer keeps what it said before, and
+ * nothing here is a run's error.
+ *
+ * A node of the run and its agent have one name; of several of one name the k-th is the k-th.
+ */
+enum { FACT_ROUND_MAX_ASKS = 8 };
+
+/* Machines that are only asked: --controller-node, --node. */
+struct fact_ask {
+    struct endpoint_text at;
+    char text[64]; /* as the user wrote it */
+    enum node_role role;
+};
+
+struct fact_asks {
+    struct fact_ask ask[FACT_ROUND_MAX_ASKS];
+    uint32_t n;
+};
+
+typedef void fact_round_talk(void *arg, const char *text);
+
+/*
+ * Start an agent on each machine that is to be asked. reach has what an agent takes to be started: its path, SSH. One that is
+ * not reached is in the run with the reason, and told of. -ECANCELED a signal came.
+ */
+int fact_round_reach(const struct fact_asks *asks, const struct pair_options *reach,
+                     struct peer_set *set, struct run_result *run, fact_round_talk *talk,
+                     void *arg);
+
+/* One more machine whose agent is in the set already: a VM of a node. */
+void fact_round_endpoint(struct run_result *run, const struct peer *peer, const char *address);
+
+/* The data address of the k-th machine of that name. */
+void fact_round_address(struct run_result *run, const char *name, unsigned k, const char *address);
+
+/* Ask all of them. errors: -ECANCELED a signal came */
+int fact_round_before(struct peer_set *set, struct run_result *run);
+/* Ask again, and note what is different. */
+int fact_round_after(struct peer_set *set, struct run_result *run);
