@@ -67,7 +67,8 @@ void node_step_packages(const struct host_ask *ask, struct facts *facts)
     if (r == -ENOENT)
         facts_miss(facts, "openstack_packages", "neither dpkg-query nor rpm is there");
     else if (r < 0)
-        facts_miss(facts, "openstack_packages", strerror(-r));
+        facts_miss(facts, "openstack_packages",
+                   r == -ETIMEDOUT ? "the package manager did not answer in time" : strerror(-r));
     if (!facts_get(facts, "openstack_release"))
         facts_miss(facts, "openstack_release",
                    r < 0 ? "no packages could be asked for"
@@ -107,7 +108,7 @@ void node_step_agent(const struct host_ask *ask, struct facts *facts)
         facts_put(facts, "l2_agent_by", "process");
     }
     if (!facts_get(facts, "l2_agent"))
-        facts_miss(facts, "l2_agent", "none runs here and no package of one is installed");
+        facts_miss(facts, "l2_agent", "none runs here and no package of one is known");
     else if (parse_l2_version(facts, version, sizeof version))
         facts_put(facts, "l2_agent_version", version);
     else

@@ -166,11 +166,11 @@ static void table_head(const struct table *t, const json_t *document)
     if (node) {
         char kernel[64], cpu[80], cc[24];
 
-        doc_clean(kernel, sizeof kernel, doc_text(node, "kernel"));
-        doc_clean(cpu, sizeof cpu, doc_text(node, "cpu"));
-        doc_clean(cc, sizeof cc, doc_text(node, "congestion_control"));
+        doc_clean(kernel, sizeof kernel, doc_text(node, "facts.system.kernel"));
+        doc_clean(cpu, sizeof cpu, doc_text(node, "facts.cpu.model"));
+        doc_clean(cc, sizeof cc, doc_text(node, "facts.tcp.congestion_control"));
         snprintf(text, sizeof text, "kernel %s, %llu CPUs%s%s%s, default congestion control %s",
-                 *kernel ? kernel : "-", (unsigned long long)doc_count(node, "cpus"),
+                 *kernel ? kernel : "-", (unsigned long long)doc_count(node, "facts.cpu.usable"),
                  *cpu ? " (" : "", cpu, *cpu ? ")" : "", *cc ? cc : "-");
         table_text_wrap("", text, t->out);
     }

@@ -22,7 +22,10 @@ setup() {
     ip -n "$b" address add 10.98.0.2/24 dev br0
     ip -n "$b" link set br0 up
     ip -n "$a" link set eth0 up
-    ip netns exec "$a" tc qdisc replace dev eth0 root fq_codel
+    ip netns exec "$a" tc qdisc replace dev eth0 root pfifo limit 400
+    # The kernel tells the state a little later than it has it.
+    wait_for 20 eval "ip -n $a link show eth0 | grep -q 'state UP'"
+    wait_for 20 eval "ip -n $b link show br0 | grep -q 'state UP'"
     wait_for 20 ip netns exec "$a" ping -c 1 -W 1 10.98.0.2
 }
 
@@ -153,7 +156,7 @@ test_what_changes_while_it_runs_is_told() { #@test
     local pid=$!
     wait_for 30 data_flows
     ip -n "$a" link set eth0 mtu 1440
-    ip netns exec "$a" tc qdisc replace dev eth0 root pfifo limit 500
+    ip netns exec "$a" tc qdisc replace dev eth0 root bfifo limit 900000
     ip netns exec "$a" ethtool -K eth0 tso off
     ip netns exec "$b" sysctl -qw net.ipv4.tcp_wmem="4096 20000 5000000"
     wait "$pid"
@@ -162,7 +165,7 @@ test_what_changes_while_it_runs_is_told() { #@test
         value ".nodes[$1].changed[] | select(.fact == \"$2\") | [.before, .after] | tojson"
     }
     same "$(changed 0 nic.mtu_bytes)" "[1450,1440]"
-    same "$(changed 0 nic.qdisc)" '[["fq_codel"],["pfifo"]]'
+    same "$(changed 0 nic.qdisc)" '[["pfifo"],["bfifo"]]'
     [[ $(changed 0 nic.offloads) == *tx-tcp-segmentation*,null* ]]
     [[ $(changed 1 tcp.wmem_bytes) == *,[[]4096,20000,5000000]] ]]
     same "$(value '.nodes[1].changed | length')" 1
@@ -187,7 +190,7 @@ test_a_machine_without_facts_costs_no_result() { #@test
     same "$(value '[.endpoints[].facts.nic.name] | unique | tojson')" '["eth0"]'
     same "$(value '[.endpoints[].facts.nic.chosen_by] | unique | tojson')" '["own address"]'
     # The table has not grown by it.
-    [[ $output != *kernel* ]]
+    [ "$(grep -c . <<<"$output")" -le 10 ]
 }
 
 # A database of dpkg's as a controller of Ubuntu's cloud archive has it; dpkg-query is the real one.
@@ -239,7 +242,7 @@ test_a_tool_that_hangs_costs_its_fact() { #@test
     echo "$output$stderr"
     [ "$status" = 0 ]
     same "$(value '[.nodes[] | select(.role == "controller")][0].facts.system.kernel')" "$(uname -r)"
-    [[ $(value '[.nodes[] | select(.role == "controller")][0].missing["openstack.packages"]') == "Connection timed out" ]]
+    [[ $(value '[.nodes[] | select(.role == "controller")][0].missing["openstack.packages"]') == *"did not answer in time" ]]
     same "$(value .summary.passed)" 1
     # Nothing of it is left.
     run pgrep -f "sleep 1000[.]$$"
