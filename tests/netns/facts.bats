@@ -56,7 +56,7 @@ measure() {
 
 # Of a namespace's interface, by ethtool's names made the kernel's; what only sums up others is left out.
 features_on() {
-    ip netns exec "$1" ethtool -k "$2" | sed -n 's/^\t\?\([a-z0-9-]*\): on.*/\1/p' | sed '
+    ip netns exec "$1" ethtool -k "$2" | sed -n 's/^\t\?\([a-z0-9_-]*\): on.*/\1/p' | sed '
         s/^rx-checksumming$/rx-checksum/
         s/^generic-segmentation-offload$/tx-generic-segmentation/
         s/^generic-receive-offload$/rx-gro/
