@@ -127,14 +127,15 @@ int fact_round_after(struct peer_set *set, struct run_result *run)
     return fact_round(set, run, true);
 }
 
-void fact_round_endpoint(struct run_result *run, const struct peer *peer, const char *address)
+void fact_round_machine(struct run_result *run, const struct peer *peer, bool node_of_run,
+                        const char *address)
 {
     struct node_result *node;
 
     if (run->n_nodes == RUN_MAX_NODES)
         return;
     node = &run->nodes[run->n_nodes++];
-    node->role = NODE_ENDPOINT;
+    node->role = node_of_run ? NODE_MEASURED : NODE_ENDPOINT;
     text_copy(node->name, sizeof node->name, peer->name);
     text_copy(node->address, sizeof node->address, address);
 }
@@ -149,8 +150,9 @@ void fact_round_address(struct run_result *run, const char *name, unsigned k, co
     }
 }
 
-int fact_round_reach(const struct fact_asks *asks, const struct pair_options *reach,
-                     struct peer_set *set, struct run_result *run, fact_round_talk *talk, void *arg)
+static int fact_round_reach(const struct fact_asks *asks, const struct pair_options *reach,
+                            struct peer_set *set, struct run_result *run, fact_round_talk *talk,
+                            void *arg)
 {
     for (uint32_t i = 0; i < asks->n && run->n_nodes < RUN_MAX_NODES; i++) {
         const struct fact_ask *ask = &asks->ask[i];
@@ -175,4 +177,18 @@ int fact_round_reach(const struct fact_asks *asks, const struct pair_options *re
         node->role = ask->role;
     }
     return 0;
+}
+
+int fact_round_begin(const struct fact_asks *asks, const char *agent, int32_t nice,
+                     struct peer_set *set, struct run_result *run, fact_round_talk *talk, void *arg)
+{
+    AUTO(free_p) struct pair_options *reach = calloc(1, sizeof *reach); /* large */
+    int r = 0;
+
+    if (reach) {
+        reach->nice = nice;
+        text_copy(reach->agent, sizeof reach->agent, agent);
+        r = fact_round_reach(asks, reach, set, run, talk, arg);
+    }
+    return r < 0 ? r : fact_round_before(set, run);
 }

@@ -28,16 +28,17 @@ struct fact_asks {
 
 typedef void fact_round_talk(void *arg, const char *text);
 
+/* One more machine whose agent is in the set already: a node, or a VM of one. */
+void fact_round_machine(struct run_result *run, const struct peer *peer, bool node_of_run,
+                        const char *address);
+
 /*
- * Start an agent on each machine that is to be asked. reach has what an agent takes to be started: its path, SSH. One that is
- * not reached is in the run with the reason, and told of. -ECANCELED a signal came.
+ * Start an agent (a program of this machine) on each machine that is to be asked, and ask all of the run. One that is not
+ * reached is in the run with the reason, and told of. errors: -ECANCELED a signal came
  */
-int fact_round_reach(const struct fact_asks *asks, const struct pair_options *reach,
+int fact_round_begin(const struct fact_asks *asks, const char *agent, int32_t nice,
                      struct peer_set *set, struct run_result *run, fact_round_talk *talk,
                      void *arg);
-
-/* One more machine whose agent is in the set already: a VM of a node. */
-void fact_round_endpoint(struct run_result *run, const struct peer *peer, const char *address);
 
 /* The data address of the k-th machine of that name. */
 void fact_round_address(struct run_result *run, const char *name, unsigned k, const char *address);

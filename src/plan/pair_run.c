@@ -3,6 +3,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "deploy/remote.h"
+#include "plan/fact_round.h"
 #include "plan/preflight.h"
 #include "plan/fact_round.h"
 #include "plan/under_load.h"

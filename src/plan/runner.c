@@ -112,16 +112,6 @@ static void runner_create(struct runner *r, const struct resource *resource)
         runner_break(r, staged, "making", &err);
 }
 
-static void runner_node_facts(struct runner *r, const struct peer *peer)
-{
-    struct run_result *run = r->run;
-
-    if (run->n_nodes == RUN_MAX_NODES)
-        return;
-    text_copy(run->nodes[run->n_nodes].name, sizeof run->nodes->name, peer->name);
-    run->nodes[run->n_nodes++].facts = peer->facts;
-}
-
 static int runner_agent_start(struct runner *r, const struct resource *resource, struct err *err)
 {
     struct peer_program program;
@@ -136,11 +126,6 @@ static int runner_agent_start(struct runner *r, const struct resource *resource,
                            &peer, err);
     if (ret == 0)
         ret = peer_ask_clock(&r->peers, peer, RUNNER_CLOCK_ASKS, err);
-    if (ret == 0 && resource->kind == RESOURCE_NODE) {
-        ret = peer_ask_facts(&r->peers, peer, err);
-        if (ret == 0)
-            runner_node_facts(r, peer);
-    }
     return ret;
 }
 
@@ -525,32 +510,16 @@ static int runner_preflight(struct runner *r, struct err *err)
 /* A machine that has no facts costs no result. */
 static void runner_facts(struct runner *r)
 {
-    const struct pair_options reach = {.nice = r->options->nice};
-    AUTO(free_p) struct pair_options *with_agent = malloc(sizeof *with_agent);
-    int ret = 0;
-
     for (unsigned i = 0; i < SCENARIO_RESOURCES; i++) {
-        const struct staged *staged = &r->staged[i];
-        const struct resource *resource = staged->resource;
-        const struct peer *peer = resource ? peer_find(&r->peers, resource->name) : NULL;
-        const char *address = r->options->ipv6 ? staged->placed.address_v6 : staged->placed.address;
+        const struct staged *s = &r->staged[i];
+        const struct peer *peer = s->resource ? peer_find(&r->peers, s->resource->name) : NULL;
 
-        if (!peer || staged->broken[0])
-            continue;
-        if (resource->kind == RESOURCE_NODE)
-            fact_round_address(r->run, resource->name, 0, address);
-        else
-            fact_round_endpoint(r->run, peer, address);
+        if (peer && !s->broken[0])
+            fact_round_machine(r->run, peer, s->resource->kind == RESOURCE_NODE,
+                               r->options->ipv6 ? s->placed.address_v6 : s->placed.address);
     }
-    if (with_agent) {
-        *with_agent = reach;
-        text_copy(with_agent->agent, sizeof with_agent->agent, r->options->agent);
-        ret = fact_round_reach(&r->options->fact_asks, with_agent, &r->peers, r->run,
-                               r->hooks->on_talk, r->hooks->arg);
-    }
-    if (ret == 0)
-        ret = fact_round_before(&r->peers, r->run);
-    if (ret == -ECANCELED)
+    if (fact_round_begin(&r->options->fact_asks, r->options->agent, r->options->nice, &r->peers,
+                         r->run, r->hooks->on_talk, r->hooks->arg) == -ECANCELED)
         r->interrupted = true;
 }
 

@@ -209,7 +209,9 @@ static void test_a_program_that_hangs_is_ended_at_its_deadline(void **state)
     (void)state;
     assert_int_equal(command_run(hangs, text, sizeof text, in_ms(50)), -ETIMEDOUT);
     assert_int_equal(command_run(talks, text, sizeof text, in_ms(50)), -ETIMEDOUT);
-    assert_int_equal(strncmp(text, "y\ny\n", 4), 0);
+    /* What it had said by then is there and ends; on a busy machine that may be nothing. */
+    assert_true(strlen(text) < sizeof text);
+    assert_int_equal(strspn(text, "y\n"), strlen(text));
 }
 
 int main(void)
