@@ -142,6 +142,11 @@ static int run_set_seed(void *target, const char *value, struct err *err)
     return options_seed(value, &((struct run_flags *)target)->run.repeat, err);
 }
 
+static int run_set_monitor(void *target, const char *value, struct err *err)
+{
+    return options_monitor(value, &((struct run_flags *)target)->run.cpu, err);
+}
+
 static int run_set_driver(void *target, const char *value, struct err *err)
 {
     struct run_flags *f = target;
@@ -227,6 +232,7 @@ const struct option_row run_flags_rows[] = {
     {"driver", 0, "NAME", "what makes the endpoints: lab", OPTION_CALL, 0, 0, 0, 0, run_set_driver,
      "lab"},
     {"agent", 0, "PATH", "the agent program", TEXT(agent)},
+    OPTIONS_MONITOR_ROW(run_set_monitor),
     {"nice", 0, "N", "priority of the agents, -20 to 19, where it is allowed (-10)", OPTION_CALL, 0,
      0, 0, 0, run_set_nice, NULL},
     OUTPUT_ROWS,

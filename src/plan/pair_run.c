@@ -551,8 +551,13 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
         r = pair_address(options, path.client, path.server ? path.server : path.client,
                          path.address, sizeof path.address, err);
         text_copy(result->to.address, sizeof result->to.address, path.address);
-        if (r == 0)
+        if (r == 0) {
+            if (!options->around)
+                node_cpu_open(&set, &options->cpu, node_cpu_baseline(options->asks[0].duration_ns),
+                              run, options->on_talk, NULL);
             r = pair_measure_around(&go, err);
+            node_cpu_close(&set);
+        }
         end = pair_why(r, result);
     } else if (r == -ECANCELED) {
         end = PAIR_INTERRUPTED;
