@@ -8,8 +8,8 @@
 
 enum { EXPOSITION_LABEL_SIZE = 32, EXPOSITION_MODES = 8 };
 
-/* Beyond that a counter of seconds is none: three hundred years. */
-static const double exposition_most_s = 1e10;
+/* Beyond that a counter of seconds is none: sixty years; all modes together fit into 64 bits of ns. */
+static const double exposition_most_s = 2e9;
 
 static const struct {
     const char *name;
@@ -188,7 +188,7 @@ int exposition_parse(const char *text, size_t n, struct core_cpus *ret_cpus, str
                      "/metrics");
         r = -ENODATA;
     } else if (r == -EMSGSIZE) {
-        err_say(err, "what came is cut off in line %u", at);
+        err_say(err, "what came is cut off in line %u", at - 1);
         r = -EBADMSG;
     } else if (r == -EBADMSG) {
         err_say(err, "line %u of what came is no CPU counter", at - 1);
