@@ -200,7 +200,7 @@ static void table_foot(const struct table *t, const json_t *document)
         table_text_wrap(head, t->notes[i], t->out);
     }
     for (size_t k = 0; node_cpu_json_whole(document, k, cpu); k++)
-        table_wrap(t, "", cpu);
+        table_text_wrap("", cpu, t->out);
     fprintf(t->out, "%llu scenario%s: %llu passed, %llu failed, %llu skipped",
             (unsigned long long)doc_count(document, "summary.total"),
             doc_count(document, "summary.total") == 1 ? "" : "s",
@@ -296,7 +296,7 @@ static void table_cpu(const struct table *t, const struct table_row *row)
 
     for (size_t i = 0; i < json_array_size(nodes) && t->wide && !row->repeats; i++) {
         node_cpu_json_line(json_array_get(nodes, i), line);
-        table_wrap(t, "     ", line);
+        table_text_wrap("     ", line, t->out);
     }
 }
 
