@@ -10,7 +10,7 @@ load ../netns/box
 
 setup() {
     skip_unless_root
-    skip_unless_command ip jq nsenter unshare taskset python3
+    skip_unless_command ip jq nsenter unshare taskset perl
     export TMPDIR=$TEST_DIR/tmp HOME=$TEST_DIR/home
     mkdir -p "$TMPDIR" "$HOME"
     state=$XDG_STATE_HOME/vnperf
@@ -23,14 +23,14 @@ teardown() {
 }
 
 answers() {
-    box python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)' "$1" "$2"
+    box perl -MIO::Socket::IP -e 'exit !IO::Socket::IP->new(PeerHost => $ARGV[0], PeerPort => $ARGV[1], Timeout => 2)' "$1" "$2"
 }
 
-# gmond_up ADDRESS PORT SECONDS: sends each value so often, to itself
+# gmond_up ADDRESS PORT SECONDS FAMILY: sends each value so often, to itself
 gmond_up() {
     local modules
     [ -x /usr/sbin/gmond ] || skip "needs gmond (tools/deps test installs it)"
-    modules=$(dirname "$(dpkg -L ganglia-monitor | grep modcpu.so)")
+    modules=$(dirname "$(find /usr/lib -name modcpu.so | head -n 1)")
     printf 'globals { daemonize = no setuid = no mute = no deaf = no host_dmax = 0 cleanup_threshold = 300
   send_metadata_interval = 1 override_hostname = "gate1" }
 cluster { name = "Caf\xe9" owner = "x" latlong = "" url = "" }
@@ -49,11 +49,10 @@ collection_group { collect_every = %s time_threshold = %s
 }
 
 gmond_tells() {
-    box python3 -c '
-import socket, sys
-s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)
-text = b"".join(iter(lambda: s.recv(65536), b""))
-sys.exit(not all(b"\"cpu_" + m + b"\"" in text for m in (b"num", b"user", b"system", b"idle")))' "$1" "$2"
+    box perl -MIO::Socket::IP -e '
+        my $s = IO::Socket::IP->new(PeerHost => $ARGV[0], PeerPort => $ARGV[1], Timeout => 2) or exit 1;
+        my $text = join "", <$s>;
+        exit !($text =~ /"cpu_num"/ && $text =~ /"cpu_user"/ && $text =~ /"cpu_system"/ && $text =~ /"cpu_idle"/)' "$1" "$2"
 }
 
 exporter_up() {
@@ -77,7 +76,7 @@ of() {
 
 # ns of user and nice of a core, as this test reads them; of all that it did
 core_user_ns() {
-    awk -v cpu="cpu$1" '$1 == cpu { printf "%d\n", ($2 + $3) * 10000000 }' /proc/stat
+    awk -v cpu="cpu$1" '$1 == cpu { printf "%.0f\n", ($2 + $3) * 10000000 }' /proc/stat
 }
 
 @test "a core that is kept busy is the busiest, by agent and exporter, within what /proc/stat says" {
@@ -129,7 +128,7 @@ core_user_ns() {
     [ "$(of gmond 'has("irq_share") or has("softirq_share") or has("cores")')" = false ]
     [[ $(of gmond .note) == *"sample"*"means of about 20 s"*"irq and softirq are in its system"* ]]
     [ "$(jq -r '.cpu_nodes[] | select(.source == "gmond") | .node' "$TEST_DIR/run.json")" = gate1 ]
-    [ -z "$(grep warning <<<"$stderr")" ]
+    [[ $stderr != *warning* ]]
 }
 
 @test "a gmond that measured before the test only is said to be old, once" {
@@ -142,7 +141,7 @@ core_user_ns() {
     [[ $(of gmond .note) == *"s old at the end of the window of 0.3 s"* ]]
     [ "$(grep -c 'CPU of gate1: gmond' <<<"$stderr")" = 1 ]
     # Before the test any age will do.
-    [ "$(jq '.cpu_nodes[] | select(.source == "gmond") | .baseline_busy_share >= 0 and .baseline_age_ns >= 1000000000' "$TEST_DIR/run.json")" = true ]
+    [ "$(jq '.cpu_nodes[] | select(.source == "gmond") | .baseline_busy_share >= 0 and .baseline_age_ns >= 0' "$TEST_DIR/run.json")" = true ]
 }
 
 @test "gmond and exporter over IPv6" {
@@ -164,7 +163,7 @@ core_user_ns() {
         printf 'tls_server_config:\n  cert_file: %s\n  key_file: %s\n' "$TEST_DIR/cert" "$TEST_DIR/key"
         printf 'basic_auth_users:\n  me: %s\n' "$(perl -e 'print crypt("hunter2", q($2b$04$abcdefghijklmnopqrstuu))')"
     } >"$TEST_DIR/web.yml"
-    exporter_up --web.config="$TEST_DIR/web.yml"
+    exporter_up --web.config.file="$TEST_DIR/web.yml"
     test_local --icmp -t 0.3 -m https://127.0.0.1:9100/metrics
     [ "$status" = 0 ]
     [[ $(of node_exporter .note) == *certificate* ]]
