@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 #include "agent/beating.h"
+#include "agent/cpu_watch.h"
 #include "agent/probe.h"
 #include "agent/session.h"
 #include "agent/walk.h"
@@ -31,6 +32,7 @@ struct agent {
     struct channel channel;
     struct session *sessions[AGENT_MAX_SESSIONS]; /* owned */
     struct watch *watch;                          /* owned; one at a time */
+    struct cpu_watch *cpu;                        /* owned; one at a time */
     struct probe probe;
     bool quit;
 };
@@ -217,6 +219,13 @@ static void agent_unwatch(struct agent *agent)
     agent->watch = NULL;
 }
 
+static void agent_uncpu(struct agent *agent)
+{
+    alarm(AGENT_STOP_S);
+    cpu_watch_free(TAKE(agent->cpu));
+    alarm(0);
+}
+
 static int agent_do_quit(struct agent *agent, const struct message *message, struct err *err)
 {
     (void)err;
@@ -224,6 +233,7 @@ static int agent_do_quit(struct agent *agent, const struct message *message, str
     for (unsigned i = 0; i < AGENT_MAX_SESSIONS; i++)
         agent_drop(&agent->sessions[i]);
     agent_unwatch(agent);
+    agent_uncpu(agent);
     probe_done(&agent->probe);
     agent_ok(&agent->channel, message->line.id);
     return 0;
@@ -283,6 +293,20 @@ static int agent_do_calibrate(struct agent *agent, const struct message *message
     return r;
 }
 
+/* A later one takes the place of one that nobody waits for any more. */
+static int agent_do_cpu(struct agent *agent, const struct message *message, struct err *err)
+{
+    struct cpu_ask ask;
+    int r = cpu_message_get_ask(&message->line, &ask, err);
+
+    if (r < 0)
+        return r;
+    if (ask.duration_ns == 0)
+        return cpu_watch_answer(&agent->channel, message->line.id, err);
+    agent_uncpu(agent);
+    return cpu_watch_new(&agent->channel, message->line.id, &ask, &agent->cpu, err);
+}
+
 static int agent_do_path(struct agent *agent, const struct message *message, struct err *err)
 {
     return walk_answer(&agent->channel, &message->line, err);
@@ -313,9 +337,10 @@ static const struct {
     {"prepare", agent_do_prepare, false, false}, {"start", agent_do_start, false, false},
     {"stop", agent_do_stop, false, false},       {"watch", agent_do_watch, true, true},
     {"unwatch", agent_do_unwatch, false, true},  {"calibrate", agent_do_calibrate, false, true},
-    {"path", agent_do_path, false, true},        {"beat", agent_do_beat, false, false},
+    {"path", agent_do_path, false, true},        {"cpu", agent_do_cpu, false, false},
     {"doors", agent_do_doors, false, false},     {"knock", agent_do_knock, false, true},
-    {"shut", agent_do_shut, false, false},       {"quit", agent_do_quit, false, false},
+    {"shut", agent_do_shut, false, false},       {"beat", agent_do_beat, false, false},
+    {"quit", agent_do_quit, false, false},
 };
 
 static int agent_call(struct agent *agent, const struct message *message, struct err *err)
@@ -412,6 +437,7 @@ int agent_serve(int in_fd, int out_fd)
     for (unsigned i = 0; i < AGENT_MAX_SESSIONS; i++)
         session_free(agent.sessions[i]);
     watch_free(agent.watch);
+    cpu_watch_free(agent.cpu);
     probe_done(&agent.probe);
     alarm(0);
     channel_done(&agent.channel);

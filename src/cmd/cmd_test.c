@@ -19,6 +19,12 @@
 #include <string.h>
 #include <unistd.h>
 
+static void test_on_talk(void *arg, const char *text)
+{
+    (void)arg;
+    log_say(LOG_WARN, "%s", text);
+}
+
 static uint64_t test_plan_ns(const struct pair_options *pair)
 {
     uint64_t ns = 0;
@@ -71,6 +77,7 @@ static int test_measure(struct test_flags *f, struct run_result *run, struct sto
     progress_init(&progress, STDERR_FILENO, f->output.quiet || !isatty(STDERR_FILENO), 1,
                   test_plan_ns(&f->pair));
     progress_start(&progress, 1, "test", name, test_plan_ns(&f->pair));
+    f->pair.on_talk = test_on_talk;
     end = pair_run(&f->pair, interrupt_fd, &watch, run, &err);
     progress_done(&progress);
     ssh_note_say(run, &f->pair, ssh_note_wanted(&f->pair));

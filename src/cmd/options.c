@@ -368,3 +368,17 @@ int options_host_keys(const char *text, enum remote_host_keys *ret_keys, char *r
         return err_set(err, EINVAL, "the file of pinned host keys %s cannot be read", ret_file);
     return 0;
 }
+
+int options_monitor(const char *text, struct node_cpu_options *cpu, struct err *err)
+{
+    if (cpu->n_monitors == MONITOR_MAX)
+        return err_say(err, "more than %d monitors", MONITOR_MAX);
+    if (monitor_spec_parse(text, &cpu->monitors[cpu->n_monitors], err) < 0)
+        return -EINVAL;
+    for (uint32_t i = 0; i < cpu->n_monitors; i++)
+        if (cpu->monitors[i].source == cpu->monitors[cpu->n_monitors].source &&
+            strcmp(cpu->monitors[i].name, cpu->monitors[cpu->n_monitors].name) == 0)
+            return err_say(err, "%s is named twice", cpu->monitors[i].name);
+    cpu->n_monitors++;
+    return 0;
+}

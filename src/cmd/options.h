@@ -168,6 +168,16 @@ int options_host_keys(const char *text, enum remote_host_keys *ret_keys, char *r
             sizeof(((struct pair_options *)0)->ssh_config), 1, 0, NULL, NULL                       \
     }
 
+/* One more monitor: a gmond's HOST[:PORT] or a node exporter's URL. */
+int options_monitor(const char *text, struct node_cpu_options *cpu, struct err *err);
+#define OPTIONS_MONITOR_ROW(monitor_call)                                                          \
+    {                                                                                              \
+        "monitor", 'm', "HOST|URL",                                                                \
+            "CPU from a gmond (HOST[:8649]) or a node exporter (http://HOST:9100/metrics); again " \
+            "for more",                                                                            \
+            OPTION_CALL, 0, 0, 0, 0, monitor_call, NULL                                            \
+    }
+
 /* "0,0.1%,3%" to shares, from the smallest up; how many, or -EINVAL. */
 int options_shares(const char *text, double *ret_shares, unsigned max, struct err *err);
 

@@ -178,6 +178,11 @@ static int run_set_node(void *target, const char *value, struct err *err)
     return run_add_node(&((struct run_flags *)target)->run.fact_asks, value, NODE_ASKED, err);
 }
 
+static int run_set_monitor(void *target, const char *value, struct err *err)
+{
+    return options_monitor(value, &((struct run_flags *)target)->run.cpu, err);
+}
+
 static int run_set_driver(void *target, const char *value, struct err *err)
 {
     struct run_flags *f = target;
@@ -263,6 +268,7 @@ const struct option_row run_flags_rows[] = {
     {"driver", 0, "NAME", "what makes the endpoints: lab", OPTION_CALL, 0, 0, 0, 0, run_set_driver,
      "lab"},
     {"agent", 0, "PATH", "the agent program", TEXT(agent)},
+    OPTIONS_MONITOR_ROW(run_set_monitor),
     {"nice", 0, "N", "priority of the agents, -20 to 19, where it is allowed (-10)", OPTION_CALL, 0,
      0, 0, 0, run_set_nice, NULL},
     {"controller-node", 0, "HOST",

@@ -135,6 +135,11 @@ static int test_set_address(void *target, const char *value, struct err *err)
     return 0;
 }
 
+static int test_set_monitor(void *target, const char *value, struct err *err)
+{
+    return options_monitor(value, &((struct test_flags *)target)->pair.cpu, err);
+}
+
 static int test_set_host_keys(void *target, const char *value, struct err *err)
 {
     struct pair_options *pair = &((struct test_flags *)target)->pair;
@@ -230,6 +235,7 @@ const struct option_row test_flags_rows[] = {
     {"agent", 0, "PATH",
      "the agent program, as the endpoints know it; to ssh:// hosts it is copied", TEXT(pair.agent)},
     OPTIONS_SSH_ROWS(AT(pair), test_set_host_keys),
+    OPTIONS_MONITOR_ROW(test_set_monitor),
     {"nice", 0, "N", "priority of the agents, -20 to 19, where it is allowed (as they are)",
      CALL(test_set_nice)},
     {"test-description", 0, "TEXT", "kept with the result", MAYBE_EMPTY(description)},

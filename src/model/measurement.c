@@ -59,6 +59,7 @@ void measurement_done(struct measurement *m)
     flow_result_done(&m->sender);
     flow_result_done(&m->receiver);
     free(m->search.probes);
+    node_cpus_done(&m->cpu);
     *m = (struct measurement){0};
 }
 
@@ -100,6 +101,7 @@ void run_result_done(struct run_result *run)
     for (uint32_t i = 0; i < run->n_command; i++)
         free(run->command[i]);
     free(run->command);
+    cpu_nodes_done(&run->cpu_nodes);
     *run = (struct run_result){0};
 }
 

@@ -4,6 +4,7 @@
 #include "model/facts.h"
 #include "model/flow_spec.h"
 #include "model/hop.h"
+#include "model/node_cpu.h"
 #include "model/result.h"
 
 /*
@@ -91,7 +92,8 @@ struct measurement {
     char warning[480];  /* what a reader must know about this number; "" nothing */
     bool searched;
     struct search search;
-    char error[300]; /* the measurement failed; "" it did not */
+    struct node_cpus cpu; /* of the machines that are looked at, over the window */
+    char error[300];      /* the measurement failed; "" it did not */
 };
 
 /* The number of a measurement that its repetitions are judged by. */
@@ -204,6 +206,7 @@ struct run_result {
     char error[400]; /* what ended the run early; "" nothing */
     struct node_result nodes[RUN_MAX_NODES];
     uint32_t n_nodes;
+    struct cpu_nodes cpu_nodes;        /* whose CPU is looked at */
     struct scenario_result *scenarios; /* owned */
     uint32_t n_scenarios;
     char left[RUN_MAX_LEFT][96]; /* what cleanup could not remove */

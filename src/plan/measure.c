@@ -206,6 +206,8 @@ static int measure_fill(struct measurement *m, const struct session_pair *pair, 
         m->sender = *sender;
         *sender = (struct flow_result){0};
     }
+    if (r == 0)
+        r = node_cpus_copy(&t->cpu, &m->cpu);
     if (pair->n_servers > 1)
         text_copy(m->to, sizeof m->to, pair->server[server]->name);
     if (flow_kind_asks(m->kind)) {

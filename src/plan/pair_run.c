@@ -606,7 +606,11 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
         if (r == 0)
             r = pair_facts(options, run, &path, err);
         if (r == 0) {
+            if (!options->around)
+                node_cpu_open(&set, &options->cpu, node_cpu_baseline(options->asks[0].duration_ns),
+                              run, options->on_talk, NULL);
             r = pair_measure_around(&go, err);
+            node_cpu_close(&set);
             if (r != -ECANCELED)
                 fact_round_after(&set, run);
         }

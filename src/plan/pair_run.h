@@ -5,6 +5,7 @@
 #include "deploy/driver.h"
 #include "model/measurement.h"
 #include "plan/measure.h"
+#include "plan/node_cpu.h"
 #include "plan/repeat.h"
 #include "plan/tool_run.h"
 
@@ -38,6 +39,9 @@ struct pair_options {
     enum tool tool;            /* what measures; TOOL_NONE we do */
     bool no_preflight;         /* the ports are not tried before */
     struct repeat_options repeat;
+    struct node_cpu_options cpu;
+    void (*on_talk)(void *arg,
+                    const char *text); /* words for the user while it runs; may be NULL */
     const struct pair_around *around; /* lent; NULL nothing */
     enum remote_host_keys host_keys;  /* of ssh:// endpoints */
     char known_hosts[256];            /* the only file of known hosts that counts; "" theirs */

@@ -41,6 +41,8 @@ struct peer_set {
     struct peer *peers[PEER_MAX]; /* owned */
     unsigned n_peers;
     int interrupt_fd; /* lent; readable when the user wants to stop; -1 none */
+    struct node_cpu_watch
+        *cpu; /* owned, node_cpu_close(); NULL: nobody looks at CPUs (node_cpu.h) */
 };
 
 /* What the controller waits for: the answer to one request. */

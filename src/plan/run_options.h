@@ -5,6 +5,7 @@
 #include "model/flow_spec.h"
 #include "plan/fact_round.h"
 #include "plan/measure.h"
+#include "plan/node_cpu.h"
 #include "plan/repeat.h"
 #include "plan/scenario.h"
 #include "plan/tool_run.h"
@@ -43,6 +44,7 @@ struct run_options {
     uint32_t gso; /* 0 as many as fit */
     bool nodelay, spin;
     struct repeat_options repeat;
+    struct node_cpu_options cpu;
     bool under_load; /* TCP scenarios: latency beside streams, too */
     bool hops;       /* scenarios between VMs: where on the path the time goes, too */
     enum tool tool;  /* what measures TCP and UDP streams; TOOL_NONE we do */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "plan/measure.h"
+#include "plan/node_cpu.h"
 #include "plan/peer.h"
 #include "plan/preflight.h"
 #include "plan/repeat.h"
@@ -545,7 +546,10 @@ static enum runner_end runner_steps(struct runner *r)
         r->interrupted = true;
     if (r->interrupted)
         return runner_interrupted(r);
+    node_cpu_open(&r->peers, &r->options->cpu, node_cpu_baseline(r->options->time_ns), r->run,
+                  r->hooks->on_talk, r->hooks->arg);
     end = runner_rounds(r);
+    node_cpu_close(&r->peers);
     if (end == RUNNER_DONE && r->n_begun && !r->n_measured) {
         bool blocked = false;
 

@@ -2,6 +2,7 @@
 #include "plan/session_pair.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "plan/node_cpu.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -233,6 +234,34 @@ static int pair_wait_all(struct session_pair *pairs, unsigned n_pairs, struct pa
                      err);
 }
 
+/* What streams brought in a trial's window, of all pairs. */
+static uint64_t pair_bytes(const struct session_pair *pairs, unsigned n_pairs,
+                           const struct trial_results *results)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < n_pairs; i++) {
+        const struct trial_results *t = &results[i];
+
+        if (flow_kind_asks(pairs[i].ask->spec.kind))
+            continue;
+        bytes += metric_get(&t->client[FLOW_RECEIVED].metrics, METRIC_bytes);
+        bytes += metric_get(&t->client[FLOW_FAR_RECEIVED].metrics, METRIC_bytes);
+        for (uint32_t k = 0; k < pairs[i].n_servers; k++)
+            bytes += metric_get(&t->server[k][FLOW_RECEIVED].metrics, METRIC_bytes);
+    }
+    return bytes;
+}
+
+/* The machines of a trial that went well; all pairs ran on them at once. Without memory it is the only thing missing. */
+static void pair_cpu(const struct session_pair *pairs, unsigned n_pairs,
+                     struct trial_results *results)
+{
+    node_cpu_end(pairs[0].path->set, pair_bytes(pairs, n_pairs, results), &results[0].cpu);
+    for (unsigned i = 1; i < n_pairs; i++)
+        node_cpus_copy(&results[0].cpu, &results[i].cpu);
+}
+
 int session_pair_run(struct session_pair *pairs, const struct flow_trial *trials, unsigned n_pairs,
                      struct trial_results *ret_results, struct err *err)
 {
@@ -256,9 +285,13 @@ int session_pair_run(struct session_pair *pairs, const struct flow_trial *trials
         end = mine > end ? mine : end;
         r = pair_start_all(&pairs[i], &trial, &calls[i], err);
     }
+    /* Pilots and probes are left alone. */
+    if (r == 0 && trials[0].duration_ns == pairs[0].ask->duration_ns)
+        node_cpu_begin(pairs[0].path->set, start + trials[0].warmup_ns, trials[0].duration_ns);
     if (r == 0)
         r = pair_wait_all(pairs, n_pairs, calls, end, err);
     if (r < 0) {
+        node_cpu_drop(pairs[0].path->set);
         /* Stopping makes all sides hand over what they have counted. */
         for (unsigned i = 0; i < n_pairs; i++)
             pair_stop_all(&pairs[i]);
@@ -273,6 +306,8 @@ int session_pair_run(struct session_pair *pairs, const struct flow_trial *trials
         }
     }
     free(calls);
+    if (r == 0)
+        pair_cpu(pairs, n_pairs, ret_results);
     return r;
 }
 
@@ -308,6 +343,7 @@ void session_pair_close(struct session_pair *pair)
 
 void trial_results_done(struct trial_results *results)
 {
+    node_cpus_done(&results->cpu);
     for (int part = 0; part < FLOW_PART_COUNT; part++) {
         flow_result_done(&results->client[part]);
         for (int i = 0; i < MEASURE_MAX_RECEIVERS; i++)

@@ -30,6 +30,7 @@ struct trial_results {
     struct flow_result server[MEASURE_MAX_RECEIVERS][FLOW_PART_COUNT];
     bool client_has[FLOW_PART_COUNT];
     bool server_has[MEASURE_MAX_RECEIVERS][FLOW_PART_COUNT];
+    struct node_cpus cpu; /* of trials as long as the ask: the machines over the window */
 };
 
 int session_pair_open(struct session_pair *pair, const struct measure_path *path,

@@ -2,6 +2,7 @@
 #include "results/measurement_json.h"
 
 #include "results/doc.h"
+#include "results/node_cpu_json.h"
 
 #define MEASUREMENT_JSON_DATAGRAMS                                                                 \
     {METRIC_window_ns,  METRIC_offered_pps, METRIC_received_pps, METRIC_throughput_bps,            \
@@ -332,6 +333,8 @@ json_t *measurement_json(const struct measurement *m)
     bad |= json_object_set_new(o, "sender", measurement_json_side(&m->sender, tcp, packets));
     bad |= json_object_set_new(o, "receiver", measurement_json_side(&m->receiver, NULL, packets));
     bad |= json_object_set_new(o, "intervals", measurement_json_series(counts, tcp, packets));
+    if (m->cpu.n)
+        bad |= json_object_set_new(o, "cpu_nodes", node_cpu_json(&m->cpu));
     if (m->searched)
         bad |= json_object_set_new(o, "search", measurement_json_search(&m->search));
     if (bad) {

@@ -6,6 +6,7 @@
 #include "results/facts_json.h"
 #include "results/hops_json.h"
 #include "results/measurement_json.h"
+#include "results/node_cpu_json.h"
 #include "results/repeats.h"
 
 #include <errno.h>
@@ -164,6 +165,8 @@ int run_json(const struct run_result *run, json_t **ret_document, struct err *er
     bad |= json_object_set_new(o, "run", run_json_run(run));
     bad |= json_object_set_new(o, "nodes", nodes);
     bad |= json_object_set_new(o, "endpoints", endpoints);
+    if (run->cpu_nodes.n)
+        bad |= json_object_set_new(o, "cpu_nodes", node_cpu_json_run(&run->cpu_nodes));
     bad |= json_object_set_new(o, "scenarios", scenarios);
     bad |= json_object_set_new(o, "summary", run_json_summary(run));
     bad |= json_object_set_new(o, "cleanup", run_json_cleanup(run));

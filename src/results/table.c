@@ -7,6 +7,7 @@
 #include "results/facts_table.h"
 #include "results/hops_table.h"
 #include "results/json_out.h"
+#include "results/node_cpu_json.h"
 #include "results/repeats.h"
 #include "results/table_column.h"
 #include "results/table_text.h"
@@ -189,6 +190,7 @@ static void table_foot(const struct table *t, const json_t *document)
 {
     const json_t *left = doc_at(document, "cleanup.left");
     size_t n_left = json_array_size(left);
+    char cpu[NODE_CPU_JSON_LINE];
 
     if (t->n_rows)
         fputc('\n', t->out);
@@ -198,6 +200,8 @@ static void table_foot(const struct table *t, const json_t *document)
         snprintf(head, sizeof head, "[%u] ", i + 1);
         table_text_wrap(head, t->notes[i], t->out);
     }
+    for (size_t k = 0; node_cpu_json_whole(document, k, cpu); k++)
+        table_text_wrap("", cpu, t->out);
     fprintf(t->out, "%llu scenario%s: %llu passed, %llu failed, %llu skipped",
             (unsigned long long)doc_count(document, "summary.total"),
             doc_count(document, "summary.total") == 1 ? "" : "s",
@@ -286,6 +290,18 @@ static void table_asides(const struct table *t, const struct table_row *row, con
         table_text_wrap(head, text, t->out);
 }
 
+/* The machines over a measurement's window; what stands for repetitions has no window of its own. */
+static void table_cpu(const struct table *t, const struct table_row *row)
+{
+    const json_t *nodes = doc_at(row->measurement, "cpu_nodes");
+    char line[NODE_CPU_JSON_LINE];
+
+    for (size_t i = 0; i < json_array_size(nodes) && t->wide && !row->repeats; i++) {
+        node_cpu_json_line(json_array_get(nodes, i), line);
+        table_text_wrap("     ", line, t->out);
+    }
+}
+
 /* Why a row failed or was skipped. The scenario's own reason stands under its last row. */
 static void table_reasons(const struct table *t, size_t i)
 {
@@ -353,6 +369,7 @@ static int table_draw_rows(const struct table *t, struct libscols_table *tb)
         memcpy(path, here, sizeof path);
         fprintf(t->out, "%s\n", row ? row : text);
         table_asides(t, &t->rows[i], "     ");
+        table_cpu(t, &t->rows[i]);
         table_reasons(t, i);
         if (table_hops(t, i) < 0)
             return -ENOMEM;
