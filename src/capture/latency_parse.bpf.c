@@ -73,15 +73,18 @@ struct key {
 static long (*const skb_pull_data)(struct __sk_buff *skb,
                                    __u32 len) = (void *)BPF_FUNC_skb_pull_data;
 
+INLINE int parse_plain(struct __sk_buff *skb, struct key *k, enum parsed *ret);
 APART enum parsed parse(struct __sk_buff *skb, struct key *k);
 INLINE int match(const struct key *k, enum parsed parsed);
 
 /* Comes first: a filter that the loader puts in front runs into it. Always "go on": tcx's next and clsact's unspec. */
 SECTION("programs") int latency(struct __sk_buff *skb)
 {
-    struct key k;
-    enum parsed parsed = parse(skb, &k);
+    struct key k = {};
+    enum parsed parsed;
 
+    if (!LIKELY(parse_plain(skb, &k, &parsed)))
+        parsed = parse(skb, &k);
     /* What was asked for is in a page behind the head of the buffer. */
     if (UNLIKELY(parsed == PARSED_SHORT)) {
         __u32 n = skb->len < PULLED ? skb->len : PULLED;
@@ -134,6 +137,25 @@ INLINE void layer_move(struct layer *l, __u8 *p)
     l->p = l->data + (at & 0x3ff);
 }
 
+/* Where len has the bit n: n bytes more into the hash, and on behind them. 0 they are not there. */
+INLINE int hash_step(struct layer *l, void *end, __u32 len, __u32 n, __u64 *h)
+{
+    __u8 *p = l->p;
+
+    if (len & n) {
+        if ((void *)(p + n) > end)
+            return 0;
+#pragma unroll
+        for (__u32 i = 0; i + 8 <= n; i += 8)
+            *h = mix(*h, U64(p + i));
+        if (n < 8)
+            *h = mix(*h, n == 4 ? U32(p) : n == 2 ? U16(p) : U8(p));
+        p += n;
+    }
+    layer_move(l, p);
+    return 1;
+}
+
 /* The first bytes of a payload of len; of a short one its two ends, which may lie over each other. */
 INLINE enum parsed hash_payload(struct layer *l, void *end, __u32 len, __u64 *h)
 {
@@ -160,67 +182,19 @@ INLINE enum parsed hash_payload(struct layer *l, void *end, __u32 len, __u64 *h)
         *h = mix4(*h, U64(p), U64(second), U64(third), U64(tail));
         return PARSED_OK;
     }
-    if (len & 4) {
-        if ((void *)(p + 4) > end)
-            return PARSED_SHORT;
-        *h = mix(*h, U32(p));
-        p += 4;
-    }
-
-    layer_move(l, p);
-    p = l->p;
-    if (len & 2) {
-        if ((void *)(p + 2) > end)
-            return PARSED_SHORT;
-        *h = mix(*h, U16(p));
-        p += 2;
-    }
-
-    layer_move(l, p);
-    p = l->p;
-    if (len & 1) {
-        if ((void *)(p + 1) > end)
-            return PARSED_SHORT;
-        *h = mix(*h, U8(p));
-    }
-    return PARSED_OK;
+    return hash_step(l, end, len, 4, h) && hash_step(l, end, len, 2, h) &&
+                   hash_step(l, end, len, 1, h)
+               ? PARSED_OK
+               : PARSED_SHORT;
 }
 
 /* Options of TCP whole: time stamps and SACK are in them, and merging wants them equal. */
 INLINE enum parsed hash_options(struct layer *l, void *end, __u32 len, __u64 *h)
 {
-    __u8 *p = l->p;
-
-    if (len & 32) {
-        if ((void *)(p + 32) > end)
-            return PARSED_SHORT;
-        *h = mix(mix(mix(mix(*h, U64(p)), U64(p + 8)), U64(p + 16)), U64(p + 24));
-        p += 32;
-    }
-    layer_move(l, p);
-    p = l->p;
-    if (len & 16) {
-        if ((void *)(p + 16) > end)
-            return PARSED_SHORT;
-        *h = mix(mix(*h, U64(p)), U64(p + 8));
-        p += 16;
-    }
-    layer_move(l, p);
-    p = l->p;
-    if (len & 8) {
-        if ((void *)(p + 8) > end)
-            return PARSED_SHORT;
-        *h = mix(*h, U64(p));
-        p += 8;
-    }
-    layer_move(l, p);
-    p = l->p;
-    if (len & 4) {
-        if ((void *)(p + 4) > end)
-            return PARSED_SHORT;
-        *h = mix(*h, U32(p));
-    }
-    return PARSED_OK;
+    return hash_step(l, end, len, 32, h) && hash_step(l, end, len, 16, h) &&
+                   hash_step(l, end, len, 8, h) && hash_step(l, end, len, 4, h)
+               ? PARSED_OK
+               : PARSED_SHORT;
 }
 
 /* What decisions left of them. */
@@ -527,12 +501,14 @@ INLINE enum parsed key_other(struct layer *l, void *end, struct key *k)
  * tunnel. Not one answer is another than the long way's; but that way is several cache lines of instructions longer, and
  * those are fetched anew for each packet. 0 it is something else.
  */
-INLINE int parse_plain(__u8 *data, void *end, struct key *k, enum parsed *ret)
+INLINE int parse_plain(struct __sk_buff *skb, struct key *k, enum parsed *ret)
 {
+    __u8 *data = (__u8 *)(__u64)skb->data;
+    void *end = (void *)(__u64)skb->data_end;
     struct layer l = {.data = data, .p = data + 34};
     __u32 port;
 
-    if ((void *)(data + 42) > end)
+    if (CONSTANT(LATENCY_RAW) || (void *)(data + 42) > end)
         return 0;
     if (U16(data + 12) != NTOHS(ETH_IP) || U8(data + 14) != 0x45 ||
         (U16(data + 20) & NTOHS(0x3fff)))
@@ -566,8 +542,6 @@ SECTION("programs") APART enum parsed parse(struct __sk_buff *skb, struct key *k
     if (CONSTANT(LATENCY_RAW)) {
         l.ethertype = NTOHS((__u16)skb->protocol);
     } else {
-        if (LIKELY(parse_plain(l.data, end, k, &r)))
-            return r;
         r = parse_ethernet(&l, end);
         if (r != PARSED_OK)
             return r;

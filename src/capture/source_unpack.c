@@ -2,6 +2,7 @@
 #include "capture/source_unpack.h"
 
 #include "base/auto.h"
+#include "capture/source_input.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -15,7 +16,8 @@
 #include <zstd.h>
 #endif
 
-enum { UNPACK_PIECE = 128 << 10 };
+/* What was read before it was known that it is packed goes into one. */
+enum { UNPACK_PIECE = INPUT_PIECE };
 
 struct input_unpack {
     uint8_t packed[UNPACK_PIECE];
