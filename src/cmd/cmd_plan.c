@@ -202,6 +202,7 @@ static int plan_run(const struct command *command, int argc, char **argv)
     printf("%u scenario%s of %u, about %s; nothing was touched\n", n, n == 1 ? "" : "s",
            steps.n_scenarios,
            text_show_time((double)(ns * repeat_rounds(&flags.run.repeat)), time));
+    settings_done(&flags.settings);
     return EXIT_OK;
 }
 
