@@ -176,8 +176,10 @@ static int plan_run(const struct command *command, int argc, char **argv)
             plan_resource(step->resource);
         if (step->kind == STEP_AGENT && !commands_said) {
             code = plan_commands(&flags.run, &steps);
-            if (code != EXIT_OK)
+            if (code != EXIT_OK) {
+                settings_done(&flags.settings);
                 return code;
+            }
             commands_said = true;
         }
         if (step->kind == STEP_AGENT)
