@@ -176,8 +176,10 @@ static int plan_run(const struct command *command, int argc, char **argv)
             plan_resource(step->resource);
         if (step->kind == STEP_AGENT && !commands_said) {
             code = plan_commands(&flags.run, &steps);
-            if (code != EXIT_OK)
+            if (code != EXIT_OK) {
+                settings_done(&flags.settings);
                 return code;
+            }
             commands_said = true;
         }
         if (step->kind == STEP_AGENT)
@@ -202,6 +204,7 @@ static int plan_run(const struct command *command, int argc, char **argv)
     printf("%u scenario%s of %u, about %s; nothing was touched\n", n, n == 1 ? "" : "s",
            steps.n_scenarios,
            text_show_time((double)(ns * repeat_rounds(&flags.run.repeat)), time));
+    settings_done(&flags.settings);
     return EXIT_OK;
 }
 

@@ -233,6 +233,7 @@ static int run_run(const struct command *command, int argc, char **argv)
         ledger_close(job.ledger, NULL);
     store_done(&job.store);
     run_result_done(&job.run);
+    settings_done(&job.flags.settings);
     return code;
 }
 

@@ -130,6 +130,7 @@ static int test_run(const struct command *command, int argc, char **argv)
         log_say(LOG_ERROR, "%s", err.text);
     store_done(&store);
     run_result_done(&run);
+    settings_done(&f.settings);
     return code;
 }
 

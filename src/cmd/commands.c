@@ -70,6 +70,7 @@ static int agent_run(const struct command *command, int argc, char **argv)
 const struct command cmd_agent = {.name = "agent", .summary = "", .args = "", .run = agent_run};
 
 const struct command *const command_table[] = {
-    &cmd_run,    &cmd_plan,    &cmd_test,    &cmd_hops,       &cmd_match, &cmd_serve, &cmd_show,
-    &cmd_doctor, &cmd_cleanup, &cmd_version, &cmd_completion, &cmd_help,  &cmd_agent, NULL,
+    &cmd_run,        &cmd_plan,   &cmd_test,  &cmd_hops,   &cmd_match,   &cmd_serve,
+    &cmd_show,       &cmd_doctor, &cmd_init,  &cmd_config, &cmd_cleanup, &cmd_version,
+    &cmd_completion, &cmd_help,   &cmd_agent, NULL,
 };

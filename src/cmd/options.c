@@ -2,6 +2,7 @@
 #include "cmd/options.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "cmd/settings.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 enum {
-    OPTIONS_MAX = 64,
+    OPTIONS_MAX = 128,
     OPTION_FIRST = 256,
     OPTION_DEBUG = OPTION_FIRST + OPTIONS_MAX,
     OPTION_HELP
@@ -31,8 +32,7 @@ size_t options_count(const struct command *command)
     return n;
 }
 
-static int option_store(const struct option_row *row, void *target, const char *value,
-                        struct err *err)
+int options_store(const struct option_row *row, void *target, const char *value, struct err *err)
 {
     char *at = (char *)target + row->offset;
     uint64_t n = 0;
@@ -75,6 +75,45 @@ static int option_wrong(const struct command *command, const char *sentence)
     return EXIT_USAGE;
 }
 
+/* Flags of VMTP that are not ours: what to do instead. */
+static const char *option_vmtp(const char *bare)
+{
+    static const char cloud[] = "is for the openstack driver, which this version has not";
+    static const struct {
+        const char *name, *instead;
+    } rows[] = {
+        {"availability_zone", cloud},
+        {"availability-zone", cloud},
+        {"hypervisor", cloud},
+        {"reuse_network_name", cloud},
+        {"os-dataplane-network", cloud},
+        {"delete-image-after-run", cloud},
+        {"vnic-type", cloud},
+        {"no-dhcp", cloud},
+        {"no-floatingip", cloud},
+        {"use-config-drive", cloud},
+        {"vm-image-url", cloud},
+        {"keep-first-flow-and-exit", cloud},
+        {"password", "is not taken from the command line, where all can read it: OS_PASSWORD, or a "
+                     "file for --rc"},
+        {"mongod-server", "is for a store in MongoDB, which this version has not: --json FILE"},
+        {"show-config", "was VMTP's: 'vnperf init -' prints the defaults, 'vnperf config' what is "
+                        "in force"},
+        {"p", "would show a password to all who look: OS_PASSWORD, or a file for --rc"},
+        {"s", "was VMTP's -sc: 'vnperf init -' prints the defaults, 'vnperf config' what is in "
+              "force"},
+        {"multicast_addr", "is --group here"},
+        {"icmp_pkt_sizes", "is --icmp-sizes here"},
+        {"log-file", "is not here: 2>FILE keeps the talk"},
+        {"logfile", "is not here: 2>FILE keeps the talk"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(rows[i].name, bare) == 0)
+            return rows[i].instead;
+    return NULL;
+}
+
 static int option_unknown(const struct command *command, const char *word)
 {
     const char *names[OPTIONS_MAX + 2], *near;
@@ -96,7 +135,10 @@ static int option_unknown(const struct command *command, const char *word)
     snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word + strspn(word, "-"), "="),
              word + strspn(word, "-"));
     near = text_nearest(bare, names, n);
-    if (near)
+    if (option_vmtp(bare))
+        snprintf(sentence, sizeof sentence, "%s: %s%s %s", command->name, bare[1] ? "--" : "-",
+                 bare, option_vmtp(bare));
+    else if (near)
         snprintf(sentence, sizeof sentence, "%s: there is no option '%.60s': did you mean --%s?",
                  command->name, word, near);
     else
@@ -139,23 +181,38 @@ static const struct option_row *options_row(const struct command *command, int c
     return NULL;
 }
 
-int options_parse(const struct command *command, int argc, char **argv, void *target,
-                  char ***ret_args, int *ret_n)
+/* What is to be said of the positional arguments; OPTIONS_GO_ON nothing. */
+static int options_arguments(const struct command *command, char **args, int n)
+{
+    char sentence[640];
+
+    if (n >= command->min_args && n <= command->max_args)
+        return OPTIONS_GO_ON;
+    if (n > command->max_args)
+        snprintf(sentence, sizeof sentence, "%s: '%.80s' is one argument too many", command->name,
+                 args[command->max_args]);
+    else
+        snprintf(sentence, sizeof sentence, "%s: needs %s", command->name, command->args);
+    return option_wrong(command, sentence);
+}
+
+/* The flags of argv into target, and noted in settings, which may be NULL. */
+static int options_flags(const struct command *command, int argc, char **argv, void *target,
+                         struct settings *settings)
 {
     struct option longs[OPTIONS_MAX + 3];
     char shorts[2 * OPTIONS_MAX + 8], sentence[640];
-    int c;
 
     options_tables(command, longs, shorts);
     opterr = 0;
     optind = 0;
     for (;;) {
+        int c = getopt_long(argc, argv, shorts, longs, NULL);
         const struct option_row *row;
         struct err err = {0};
 
-        c = getopt_long(argc, argv, shorts, longs, NULL);
         if (c == -1)
-            break;
+            return OPTIONS_GO_ON;
         if (c == 'h' || c == OPTION_HELP) {
             options_usage(command, stdout);
             return EXIT_OK;
@@ -172,22 +229,49 @@ int options_parse(const struct command *command, int argc, char **argv, void *ta
         }
         if (!row)
             return option_unknown(command, argv[optind - 1]);
-        if (option_store(row, target, optarg, &err) < 0) {
+        if ((target && options_store(row, target, optarg, &err) < 0) ||
+            (settings &&
+             settings_flag(settings, (size_t)(row - command->rows), optarg, &err) < 0)) {
             snprintf(sentence, sizeof sentence, "%s: --%s: %s", command->name, row->name, err.text);
             return option_wrong(command, sentence);
         }
     }
+}
+
+int options_parse(const struct command *command, int argc, char **argv, void *target,
+                  char ***ret_args, int *ret_n)
+{
+    int code = options_flags(command, argc, argv, target, NULL);
+
+    if (code != OPTIONS_GO_ON)
+        return code;
     *ret_args = argv + optind;
     *ret_n = argc - optind;
-    if (*ret_n < command->min_args || *ret_n > command->max_args) {
-        if (*ret_n > command->max_args)
-            snprintf(sentence, sizeof sentence, "%s: '%.80s' is one argument too many",
-                     command->name, (*ret_args)[command->max_args]);
-        else
-            snprintf(sentence, sizeof sentence, "%s: needs %s", command->name, command->args);
-        return option_wrong(command, sentence);
+    return options_arguments(command, *ret_args, *ret_n);
+}
+
+int options_parse_settings(const struct command *command, int argc, char **argv, void *target,
+                           struct settings *settings, char ***ret_args, int *ret_n)
+{
+    struct err err = {0};
+    int r = settings_init(settings, command, &err), code = OPTIONS_GO_ON;
+
+    /* Twice: what a flag says keeps the same of a file from being heard, and is stored last. */
+    if (r == 0)
+        code = options_flags(command, argc, argv, NULL, settings);
+    if (r == 0 && code == OPTIONS_GO_ON)
+        r = settings_load(settings, &err);
+    if (r == 0 && code == OPTIONS_GO_ON)
+        r = settings_apply(settings, target, &err);
+    if (r == 0 && code == OPTIONS_GO_ON)
+        code = options_parse(command, argc, argv, target, ret_args, ret_n);
+    if (r < 0) {
+        log_say(LOG_ERROR, "%s: %s", command->name, err.text);
+        code = EXIT_USAGE;
     }
-    return OPTIONS_GO_ON;
+    if (code != OPTIONS_GO_ON)
+        settings_done(settings);
+    return code;
 }
 
 static void options_usage_rows(const struct option_row *rows, size_t n, FILE *out)

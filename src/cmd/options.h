@@ -70,6 +70,14 @@ enum exit_code {
 int options_parse(const struct command *command, int argc, char **argv, void *target,
                   char ***ret_args, int *ret_n);
 
+/* The same for a command with SETTINGS_ROWS: under the flags lie environment and files, see settings.h. */
+struct settings;
+int options_parse_settings(const struct command *command, int argc, char **argv, void *target,
+                           struct settings *settings, char ***ret_args, int *ret_n);
+
+/* One value of one row into target. */
+int options_store(const struct option_row *row, void *target, const char *value, struct err *err);
+
 /* How many rows a command has. */
 size_t options_count(const struct command *command);
 

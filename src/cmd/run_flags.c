@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "deploy/driver.h"
+#include "plan/openrc.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -276,34 +277,65 @@ const struct option_row run_flags_rows[] = {
      OPTION_CALL, 0, 0, 0, 0, run_set_controller, NULL},
     {"node", 0, "HOST", "the same facts of another machine; repeatable", OPTION_CALL, 0, 0, 0, 0,
      run_set_node, NULL},
+    SETTINGS_ROWS,
+    {"rc", 'r', "FILE", "OpenStack's credentials: an openrc file, which is read and not run",
+     OPTION_TEXT, offsetof(struct run_flags, rc), sizeof(((struct run_flags *)0)->rc), 1, 0, NULL,
+     NULL},
+    {"no-env", 0, NULL, "do not take OpenStack's credentials from OS_ variables", OPTION_FLAG,
+     offsetof(struct run_flags, no_env), 0, 0, 0, NULL, NULL},
     OUTPUT_ROWS,
     {0},
 };
+
+void run_flags_default(struct run_flags *flags)
+{
+    *flags = (struct run_flags){.output = {.colour = "auto"}};
+    run_options_default(&flags->run);
+}
+
+/* The credentials are checked, though no driver of this version takes them. */
+static int run_check_rc(const struct run_flags *f, struct err *err)
+{
+    struct openrc rc = {0};
+    int r = f->rc[0] ? openrc_read(f->rc, &rc, err) : 0;
+
+    openrc_done(&rc);
+    return r < 0 ? err_wrap(err, r, "--rc") : 0;
+}
 
 int run_flags_parse(const struct command *command, int argc, char **argv,
                     struct run_flags *ret_flags)
 {
     struct err err = {0};
-    char **args;
+    char **args, unused[480];
     int n_args, code;
 
-    *ret_flags = (struct run_flags){.output = {.colour = "auto"}};
-    run_options_default(&ret_flags->run);
-    code = options_parse(command, argc, argv, ret_flags, &args, &n_args);
+    run_flags_default(ret_flags);
+    code = options_parse_settings(command, argc, argv, ret_flags, &ret_flags->settings, &args,
+                                  &n_args);
     if (code != OPTIONS_GO_ON)
         return code;
     if (ret_flags->quick && ret_flags->time_set) {
         log_say(LOG_ERROR, "%s: --quick sets the time to 1 s: it does not go with --time",
                 command->name);
+        settings_done(&ret_flags->settings);
         return EXIT_USAGE;
     }
     if (ret_flags->quick)
         run_options_quick(&ret_flags->run);
     if (ret_flags->run.group[0] || scenario_names_multicast(ret_flags->run.scenarios))
         ret_flags->run.protocols[PROTOCOL_MULTICAST] = true;
-    if (run_options_check(&ret_flags->run, &err) < 0) {
+    if (run_options_check(&ret_flags->run, &err) < 0 || run_check_rc(ret_flags, &err) < 0) {
+        settings_blame(&ret_flags->settings, &err);
         log_say(LOG_ERROR, "%s: %s", command->name, err.text);
+        settings_done(&ret_flags->settings);
         return EXIT_USAGE;
     }
+    settings_unused(&ret_flags->settings, unused, sizeof unused);
+    if (ret_flags->rc[0] && !unused[0])
+        snprintf(unused, sizeof unused,
+                 "--rc: credentials are for the openstack driver, which this version has not");
+    if (unused[0])
+        log_say(LOG_WARN, "%s; the %s driver is used", unused, ret_flags->run.driver);
     return OPTIONS_GO_ON;
 }

@@ -3,6 +3,7 @@
 
 #include "cmd/options.h"
 #include "cmd/output.h"
+#include "cmd/settings.h"
 #include "plan/run_options.h"
 
 /*
@@ -10,13 +11,17 @@
  */
 struct run_flags {
     struct output_options output; /* first: OUTPUT_ROWS write there */
+    struct settings settings;     /* ended by settings_done() */
     struct run_options run;
+    char rc[256]; /* --rc: an openrc file; "" none */
+    bool no_env;
     bool quick;
     bool time_set;
 };
 
 extern const struct option_row run_flags_rows[];
 
+void run_flags_default(struct run_flags *flags);
 /* Defaults, argv, checks. OPTIONS_GO_ON or the exit code. */
 int run_flags_parse(const struct command *command, int argc, char **argv,
                     struct run_flags *ret_flags);

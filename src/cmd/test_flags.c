@@ -240,6 +240,7 @@ const struct option_row test_flags_rows[] = {
      CALL(test_set_nice)},
     {"test-description", 0, "TEXT", "kept with the result", MAYBE_EMPTY(description)},
     {"no-save", 0, NULL, "do not keep the result", FLAG(no_save)},
+    SETTINGS_ROWS,
     OUTPUT_ROWS,
     {0},
 };
@@ -492,14 +493,8 @@ static int test_endpoints(struct test_flags *f, char **args, int n_args, struct 
     return r;
 }
 
-int test_flags_parse(const struct command *command, int argc, char **argv,
-                     struct test_flags *ret_flags)
+void test_flags_default(struct test_flags *f)
 {
-    struct test_flags *f = ret_flags;
-    struct err err = {0};
-    char **args;
-    int n_args, code;
-
     *f = (struct test_flags){.output = {.colour = "auto"},
                              .time_ns = 5 * (uint64_t)CLOCK_S,
                              .warmup_ns = UINT64_MAX,
@@ -514,11 +509,24 @@ int test_flags_parse(const struct command *command, int argc, char **argv,
                              .tcp_sizes = {{131072}, 1},
                              .udp_sizes = {{1400}, 1},
                              .icmp_sizes = {{56}, 1}};
-    code = options_parse(command, argc, argv, f, &args, &n_args);
+}
+
+int test_flags_parse(const struct command *command, int argc, char **argv,
+                     struct test_flags *ret_flags)
+{
+    struct test_flags *f = ret_flags;
+    struct err err = {0};
+    char **args;
+    int n_args, code;
+
+    test_flags_default(f);
+    code = options_parse_settings(command, argc, argv, f, &f->settings, &args, &n_args);
     if (code != OPTIONS_GO_ON)
         return code;
     if (test_endpoints(f, args, n_args, &err) < 0 || test_asks(f, &err) < 0) {
+        settings_blame(&f->settings, &err);
         log_say(LOG_ERROR, "test: %s", err.text);
+        settings_done(&f->settings);
         return EXIT_USAGE;
     }
     return OPTIONS_GO_ON;

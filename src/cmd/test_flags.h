@@ -3,6 +3,7 @@
 
 #include "cmd/options.h"
 #include "cmd/output.h"
+#include "cmd/settings.h"
 #include "plan/pair_run.h"
 #include "plan/run_options.h"
 
@@ -13,6 +14,7 @@
  */
 struct test_flags {
     struct output_options output; /* first: OUTPUT_ROWS write there */
+    struct settings settings;     /* ended by settings_done() */
     struct pair_options pair;
     bool tcp, udp, icmp, rr, udp_rr, crr, stamp, multicast, under_load;
     bool bidir, reverse, quick, no_save, nodelay, imix, spin, gap_set;
@@ -33,6 +35,7 @@ struct test_flags {
 
 extern const struct option_row test_flags_rows[];
 
+void test_flags_default(struct test_flags *flags);
 /* Defaults, argv, checks; fills pair with the endpoints and the asks. OPTIONS_GO_ON or the exit code. */
 int test_flags_parse(const struct command *command, int argc, char **argv,
                      struct test_flags *ret_flags);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/auto.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "cmd/commands.h"
+#include "cmd/run_flags.h"
+#include "plan/openrc.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Words of argv that are config's own; the others are run's. Returns how many stay. */
+static int config_own(int argc, char **argv, char **ret_rest, bool *ret_origin, bool *ret_help)
+{
+    int n = 0;
+
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--origin") == 0)
+            *ret_origin = true;
+        else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            *ret_help = true;
+        else
+            ret_rest[n++] = argv[i];
+    }
+    ret_rest[n] = NULL;
+    return n;
+}
+
+/* A password in "user:secret@host" or VMTP's "user@host:secret:if" is not shown. */
+static void config_print(const char *text, FILE *out)
+{
+    char masked[SETTINGS_TEXT_SIZE + 8];
+    const char *at = strchr(text, '@'), *colon, *end;
+
+    if (!at || strstr(text, "://")) {
+        at = at ? strrchr(text, '@') : NULL;
+        colon =
+            at ? memchr(strstr(text, "://") + 3, ':',
+                        (size_t)(at > strstr(text, "://") + 3 ? at - strstr(text, "://") - 3 : 0))
+               : NULL;
+        if (colon)
+            snprintf(masked, sizeof masked, "%.*s:***%s", (int)(colon - text), text, at);
+        settings_print(colon ? masked : text, out);
+        return;
+    }
+    colon = memchr(text, ':', (size_t)(at - text));
+    end = strchr(at, ']');
+    if (!colon)
+        colon = strchr(end ? end : at, ':');
+    if (colon)
+        snprintf(masked, sizeof masked, "%.*s:***", (int)(colon - text), text);
+    settings_print(colon ? masked : text, out);
+}
+
+static void config_line(const struct settings *s, size_t i, bool origin)
+{
+    const struct setting *setting = &s->of[i];
+    char key[SETTINGS_KEY_SIZE], text[SETTINGS_TEXT_SIZE], where[1200];
+
+    printf("%s: ", settings_key(&s->command->rows[i], false, key));
+    if (setting->n_text > 1)
+        fputc('[', stdout);
+    for (size_t k = 0; k < setting->n_text; k++) {
+        fputs(k ? ", " : "", stdout);
+        config_print(setting->text[k], stdout);
+    }
+    if (setting->n_text > 1)
+        fputc(']', stdout);
+    if (setting->n_text == 0)
+        settings_print(settings_default(s->command, &s->command->rows[i], text), stdout);
+    settings_where(s, i, where, sizeof where);
+    if (origin)
+        printf("  # %s", text_tame(where));
+    fputc('\n', stdout);
+}
+
+static void config_kept(const struct settings *s)
+{
+    static const char *const why[] = {
+        [CONFIG_VMTP_OPTION] = "",
+        [CONFIG_VMTP_CLOUD] = "for the openstack driver, which this version has not",
+        [CONFIG_VMTP_STORE] = "for a store of results that this version has not",
+        [CONFIG_VMTP_DEAD] = "does nothing, as in VMTP",
+    };
+
+    for (size_t i = 0; i < s->n_kept; i++)
+        printf("# %s (%s:%u:%u): %s\n", s->kept[i].key->key, s->kept[i].tree->name,
+               s->kept[i].value->line, s->kept[i].value->column, why[s->kept[i].key->kind]);
+}
+
+/* Credentials as a comment: they are no settings. Secrets are not shown. */
+static int config_credentials(const struct run_flags *flags)
+{
+    struct openrc rc = {0};
+    struct err err = {0};
+    int r = flags->rc[0] ? openrc_read(flags->rc, &rc, &err) : 0;
+
+    if (r == 0 && !flags->no_env)
+        r = openrc_environment(&rc, &err);
+    for (size_t f = 0; r == 0 && f < OPENRC_FIELDS; f++) {
+        if (!rc.value[f])
+            continue;
+        printf("# %s: %s (", openrc_name(f), openrc_secret(f) ? "***" : text_tame(rc.value[f]));
+        if (rc.line[f])
+            printf("%s:%u): for the openstack driver, which this version has not\n", flags->rc,
+                   rc.line[f]);
+        else
+            printf("environment): for the openstack driver, which this version has not\n");
+    }
+    if (r == 0 && rc.ask_password && !rc.value[OPENRC_PASSWORD])
+        printf("# OS_PASSWORD: asked for on the terminal (%s)\n", flags->rc);
+    if (r < 0)
+        log_say(LOG_ERROR, "config: %s", err.text);
+    openrc_done(&rc);
+    return r < 0 ? EXIT_USAGE : EXIT_OK;
+}
+
+static int config_run(const struct command *command, int argc, char **argv)
+{
+    /* What run would take: its rows under our name. */
+    const struct command as_run = {
+        .name = command->name, .args = "", .rows = run_flags_rows, .run = command->run};
+    AUTO(free_p) char **rest = calloc((size_t)argc + 1, sizeof *rest);
+    bool origin = false, help = false;
+    struct run_flags flags;
+    int n, code;
+
+    if (!rest) {
+        log_say(LOG_ERROR, "config: no memory");
+        return EXIT_ENVIRONMENT;
+    }
+    n = config_own(argc, argv, rest, &origin, &help);
+    if (help) {
+        options_usage(command, stdout);
+        return EXIT_OK;
+    }
+    code = run_flags_parse(&as_run, n, rest, &flags);
+    if (code != OPTIONS_GO_ON)
+        return code;
+    for (size_t i = 0; i < options_count(&as_run); i++)
+        if (strcmp(run_flags_rows[i].name, "config") != 0)
+            config_line(&flags.settings, i, origin);
+    config_kept(&flags.settings);
+    code = config_credentials(&flags);
+    settings_done(&flags.settings);
+    return code;
+}
+
+static const struct option_row config_rows[] = {
+    {"origin", 0, NULL, "say where each value comes from: flag, VNPERF_NAME, file, default",
+     OPTION_FLAG, 0, 0, 0, 0, NULL, NULL},
+    SETTINGS_ROWS,
+    {0},
+};
+
+const struct command cmd_config = {
+    .name = "config",
+    .summary = "print the settings in force, as a file of settings",
+    .args = "[OPTION of vnperf run…]",
+    .examples = "  vnperf config --origin -c cloud.yaml\n"
+                "  VNPERF_TIME=10 vnperf config --origin --quick\n",
+    .rows = config_rows,
+    .run = config_run,
+};

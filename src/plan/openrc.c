@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/openrc.h"
+#include "base/auto.h"
+#include "base/text.h"
+#include "plan/config_tree.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPENRC_NAMES = 128, OPENRC_NAME_SIZE = 64, OPENRC_VALUE_SIZE = 1024 };
+
+static const struct {
+    const char *name, *older; /* Keystone v2 said tenant */
+    bool secret;
+} openrc_fields[OPENRC_FIELDS] = {
+    [OPENRC_AUTH_URL] = {"OS_AUTH_URL", NULL, false},
+    [OPENRC_USERNAME] = {"OS_USERNAME", NULL, false},
+    [OPENRC_USER_ID] = {"OS_USER_ID", NULL, false},
+    [OPENRC_PASSWORD] = {"OS_PASSWORD", NULL, true},
+    [OPENRC_PROJECT_NAME] = {"OS_PROJECT_NAME", "OS_TENANT_NAME", false},
+    [OPENRC_PROJECT_ID] = {"OS_PROJECT_ID", "OS_TENANT_ID", false},
+    [OPENRC_USER_DOMAIN_NAME] = {"OS_USER_DOMAIN_NAME", NULL, false},
+    [OPENRC_USER_DOMAIN_ID] = {"OS_USER_DOMAIN_ID", NULL, false},
+    [OPENRC_PROJECT_DOMAIN_NAME] = {"OS_PROJECT_DOMAIN_NAME", NULL, false},
+    [OPENRC_PROJECT_DOMAIN_ID] = {"OS_PROJECT_DOMAIN_ID", NULL, false},
+    [OPENRC_REGION_NAME] = {"OS_REGION_NAME", NULL, false},
+    [OPENRC_INTERFACE] = {"OS_INTERFACE", "OS_ENDPOINT_TYPE", false},
+    [OPENRC_IDENTITY_API_VERSION] = {"OS_IDENTITY_API_VERSION", NULL, false},
+    [OPENRC_CACERT] = {"OS_CACERT", NULL, false},
+    [OPENRC_AUTH_TYPE] = {"OS_AUTH_TYPE", NULL, false},
+    [OPENRC_TOKEN] = {"OS_TOKEN", NULL, true},
+    [OPENRC_CREDENTIAL_ID] = {"OS_APPLICATION_CREDENTIAL_ID", NULL, false},
+    [OPENRC_CREDENTIAL_NAME] = {"OS_APPLICATION_CREDENTIAL_NAME", NULL, false},
+    [OPENRC_CREDENTIAL_SECRET] = {"OS_APPLICATION_CREDENTIAL_SECRET", NULL, true},
+    [OPENRC_CLOUD] = {"OS_CLOUD", NULL, false},
+};
+
+const char *openrc_name(enum openrc_field field) { return openrc_fields[field].name; }
+bool openrc_secret(enum openrc_field field) { return openrc_fields[field].secret; }
+
+struct openrc_variable {
+    char name[OPENRC_NAME_SIZE], value[OPENRC_VALUE_SIZE];
+    unsigned line;
+    bool asked; /* what read took from the terminal */
+};
+
+struct openrc_parse {
+    const char *file;
+    unsigned line;
+    struct openrc_variable *variable; /* owned */
+    size_t n;
+    struct err *err;
+};
+
+/* The words of the file itself are not repeated in complaints: there may be a secret in them. */
+static int openrc_say(const struct openrc_parse *p, const char *sentence)
+{
+    return err_say(p->err, "%s:%u: %s", p->file, p->line, sentence);
+}
+
+static struct openrc_variable *openrc_find(struct openrc_parse *p, const char *name)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (strcmp(p->variable[i].name, name) == 0)
+            return &p->variable[i];
+    return NULL;
+}
+
+static size_t openrc_word(const char *s)
+{
+    size_t n = 0;
+
+    while (isalnum((unsigned char)s[n]) || s[n] == '_')
+        n++;
+    return isdigit((unsigned char)s[0]) ? 0 : n;
+}
+
+static int openrc_put(const struct openrc_parse *p, struct openrc_variable *v, const char *from,
+                      size_t len)
+{
+    size_t used = strlen(v->value);
+
+    if (used + len >= sizeof v->value)
+        return openrc_say(p, "a value of more than 1023 bytes");
+    memcpy(v->value + used, from, len);
+    v->value[used + len] = 0;
+    return 0;
+}
+
+/* "$NAME" or "${NAME}" at *at: what it was set to before, in this file. */
+static int openrc_expand(struct openrc_parse *p, const char **at, struct openrc_variable *v)
+{
+    const char *s = *at + 1;
+    bool brace = *s == '{';
+    size_t len = openrc_word(s += brace);
+    char name[OPENRC_NAME_SIZE], sentence[OPENRC_NAME_SIZE + 80];
+    const struct openrc_variable *other;
+
+    if (*s == '(')
+        return openrc_say(p, "a command stands here, and the file is read and not run: write its "
+                             "result, or source the file in a shell and leave --rc out");
+    if (len == 0 || len >= sizeof name || (brace && s[len] != '}'))
+        return openrc_say(p, "only $NAME and ${NAME} are understood behind a $");
+    snprintf(name, sizeof name, "%.*s", (int)len, s);
+    other = openrc_find(p, name);
+    if (!other) {
+        snprintf(sentence, sizeof sentence, "$%s is not set before, in this file", name);
+        return openrc_say(p, sentence);
+    }
+    *at = s + len + brace;
+    v->asked = v->asked || other->asked;
+    return openrc_put(p, v, other->value, strlen(other->value));
+}
+
+/* A word of the shell at *at, quotes and all, behind v's value. */
+static int openrc_value(struct openrc_parse *p, const char **at, struct openrc_variable *v)
+{
+    char quote = 0;
+    int r = 0;
+
+    for (const char *s = *at; r == 0; *at = s) {
+        if (!*s || *s == '\n') {
+            if (quote)
+                return openrc_say(p, "a quote is not closed in its line");
+            return 0;
+        }
+        if (!quote && (isblank((unsigned char)*s) || *s == ';' || *s == '\r'))
+            return 0;
+        if (*s == quote || (!quote && (*s == '\'' || *s == '"'))) {
+            quote = (char)(quote ? 0 : *s);
+            s++;
+        } else if (*s == '$' && quote != '\'' && (openrc_word(s + 1) || strchr("{(", s[1])) &&
+                   s[1]) {
+            r = openrc_expand(p, &s, v);
+        } else if (*s == '`' && quote != '\'') {
+            r = openrc_say(p, "a command stands here, and the file is read and not run");
+        } else if (!quote && strchr("&|<>()", *s)) {
+            r = openrc_say(p, "this is shell that is not understood: quote the value");
+        } else {
+            if (*s == '\\' && quote != '\'' && s[1] && s[1] != '\n' &&
+                (!quote || strchr("$`\"\\", s[1])))
+                s++;
+            r = openrc_put(p, v, s++, 1);
+        }
+    }
+    return r;
+}
+
+static int openrc_assign(struct openrc_parse *p, const char *name, size_t len, const char **at)
+{
+    struct openrc_variable v = {.line = p->line}, *old;
+    int r;
+
+    if (len >= sizeof v.name)
+        return openrc_say(p, "a name of more than 63 letters");
+    memcpy(v.name, name, len);
+    r = openrc_value(p, at, &v);
+    old = openrc_find(p, v.name);
+    if (r == 0 && !old && p->n == OPENRC_NAMES)
+        r = openrc_say(p, "more than 128 names");
+    if (r == 0)
+        *(old ? old : &p->variable[p->n++]) = v;
+    explicit_bzero(&v, sizeof v);
+    return r;
+}
+
+static const char *openrc_blank(const char *s)
+{
+    while (isblank((unsigned char)*s) || *s == '\r' || *s == ';')
+        s++;
+    return s;
+}
+
+static bool openrc_end(const char *s) { return !*s || *s == '\n' || *s == '#'; }
+
+static bool openrc_is(const char *s, const char *word)
+{
+    size_t n = strlen(word);
+
+    return strncmp(s, word, n) == 0 && (isblank((unsigned char)s[n]) || openrc_end(s + n));
+}
+
+/* "read -sr NAME": what it takes is to be asked for. */
+static int openrc_ask(struct openrc_parse *p, const char *s)
+{
+    const char *empty = "";
+    struct openrc_variable *v;
+
+    for (s = openrc_blank(s + 4); *s == '-'; s = openrc_blank(s))
+        if (s[1] == 'p')
+            return openrc_say(p, "read -p is not understood: echo the prompt before it");
+        else
+            s += strcspn(s, " \t\n");
+    if (openrc_word(s) == 0)
+        return openrc_say(p, "read without a name");
+    if (openrc_assign(p, s, openrc_word(s), &empty) < 0)
+        return -EINVAL;
+    for (v = p->variable; v < p->variable + p->n; v++)
+        if (strlen(v->name) == openrc_word(s) && strncmp(v->name, s, strlen(v->name)) == 0)
+            v->asked = true;
+    return 0;
+}
+
+static int openrc_unset(struct openrc_parse *p, const char *s)
+{
+    for (s = openrc_blank(s + 5); !openrc_end(s); s = openrc_blank(s)) {
+        size_t len = openrc_word(s);
+
+        if (len == 0)
+            return openrc_say(p, "unset without a name");
+        for (size_t i = 0; i < p->n; i++)
+            if (strlen(p->variable[i].name) == len && strncmp(p->variable[i].name, s, len) == 0)
+                p->variable[i--] = p->variable[--p->n];
+        s += len;
+    }
+    return 0;
+}
+
+/* How these files clean up: an empty name is taken for unset anyway, and nothing was there before. */
+static bool openrc_tidies(const char *s)
+{
+    size_t len = strcspn(s, "\n");
+    char line[256];
+
+    if (len >= sizeof line)
+        return false;
+    snprintf(line, sizeof line, "%.*s", (int)len, s);
+    return (strncmp(line, "if [ -z \"$", 10) == 0 && strstr(line, "]; then unset ") &&
+            strstr(line, "; fi") && !strchr(line, '`') && !strstr(line, "$(")) ||
+           (strncmp(line, "for ", 4) == 0 && strstr(line, "set | awk") && strstr(line, "OS_") &&
+            strstr(line, "do unset $"));
+}
+
+static int openrc_line(struct openrc_parse *p, const char *s)
+{
+    bool exported;
+
+    s = openrc_blank(s);
+    exported = openrc_is(s, "export");
+    if (openrc_end(s) || openrc_is(s, "echo") || openrc_tidies(s))
+        return 0;
+    if (openrc_is(s, "read"))
+        return openrc_ask(p, s);
+    if (openrc_is(s, "unset"))
+        return openrc_unset(p, s);
+    if (exported)
+        s = openrc_blank(s + 6);
+    while (!openrc_end(s)) {
+        size_t len = openrc_word(s);
+        const char *at = s + len + 1;
+
+        if (len == 0 || (s[len] != '=' && !exported))
+            return openrc_say(p, "this is no NAME=value: the file is read and not run as a shell "
+                                 "would");
+        if (s[len] == '=' && openrc_assign(p, s, len, &at) < 0)
+            return -EINVAL;
+        s = openrc_blank(s[len] == '=' ? at : s + len);
+        if (!exported && openrc_is(s, "export"))
+            return openrc_line(p, s);
+    }
+    return 0;
+}
+
+/* What was set to the fields. */
+static int openrc_keep(struct openrc_parse *p, struct openrc *rc)
+{
+    for (size_t f = 0; f < OPENRC_FIELDS; f++) {
+        const struct openrc_variable *v = openrc_find(p, openrc_fields[f].name);
+
+        if ((!v || !v->value[0]) && openrc_fields[f].older && !(v && v->asked))
+            v = openrc_find(p, openrc_fields[f].older);
+        if (f == OPENRC_PASSWORD && v && v->asked) {
+            rc->ask_password = true;
+            continue;
+        }
+        if (!v || !v->value[0])
+            continue;
+        rc->value[f] = strdup(v->value);
+        rc->line[f] = v->line;
+        if (!rc->value[f])
+            return err_set(p->err, ENOMEM, "%s", p->file);
+    }
+    return 0;
+}
+
+int openrc_parse(const char *name, const char *bytes, struct openrc *ret_rc, struct err *err)
+{
+    struct openrc_parse p = {.file = name, .line = 1, .err = err};
+    struct openrc rc = {0};
+    unsigned line = 0, column = 0;
+    int r = 0;
+
+    if (!config_tree_text(bytes, strlen(bytes), &line, &column))
+        return err_say(err, "%s:%u:%u: this is no text in UTF-8", name, line, column);
+    p.variable = calloc(OPENRC_NAMES, sizeof *p.variable);
+    if (!p.variable)
+        return err_set(err, ENOMEM, "%s", name);
+    for (const char *s = bytes; r == 0 && *s; p.line++) {
+        r = openrc_line(&p, s);
+        s += strcspn(s, "\n");
+        s += *s == '\n';
+    }
+    if (r == 0)
+        r = openrc_keep(&p, &rc);
+    explicit_bzero(p.variable, OPENRC_NAMES * sizeof *p.variable);
+    free(p.variable);
+    if (r < 0)
+        openrc_done(&rc);
+    else
+        *ret_rc = rc;
+    return r;
+}
+
+int openrc_read(const char *path, struct openrc *ret_rc, struct err *err)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    int r = config_tree_bytes(path, &bytes, &size, err);
+
+    if (r < 0)
+        return r;
+    if (size > CONFIG_MAX_BYTES)
+        r = err_say(err, "%s: more than %d KiB is no openrc file", path, CONFIG_MAX_BYTES / 1024);
+    else if (strlen(bytes) != size)
+        r = err_say(err, "%s: this is no text: it has a zero byte", path);
+    else
+        r = openrc_parse(path, bytes, ret_rc, err);
+    explicit_bzero(bytes, size);
+    free(bytes);
+    return r;
+}
+
+int openrc_environment(struct openrc *rc, struct err *err)
+{
+    for (size_t f = 0; f < OPENRC_FIELDS; f++) {
+        const char *value = getenv(openrc_fields[f].name);
+
+        if ((!value || !*value) && openrc_fields[f].older)
+            value = getenv(openrc_fields[f].older);
+        if (rc->value[f] || !value || !*value)
+            continue;
+        rc->value[f] = strdup(value);
+        if (!rc->value[f])
+            return err_set(err, ENOMEM, "memory for credentials");
+    }
+    return 0;
+}
+
+void openrc_done(struct openrc *rc)
+{
+    for (size_t f = 0; f < OPENRC_FIELDS; f++) {
+        if (rc->value[f])
+            explicit_bzero(rc->value[f], strlen(rc->value[f]));
+        free(rc->value[f]);
+    }
+    *rc = (struct openrc){0};
+}
