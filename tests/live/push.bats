@@ -88,27 +88,41 @@ skip_unless_aarch64() {
     jq -e '.scenarios[0].measurements[0] | .throughput_bps > 1e6 and .sender.bytes > 0
         and ([.sender.cwnd_bytes, .sender.mss_bytes, .sender.pmtu_bytes, .sender.retransmits, .sender.lost_segments, .rtt_ns] | all(. == null))
         and ([.sender.intervals[] | .retransmits, .rtt_ns, .cwnd_bytes] | all(. == null))' <<<"$output"
-    test_ssh local "exec:$TEST_DIR/arm" --agent "$VNPERF_AGENT" --tcp --udp --rate 20M --rr --icmp -t 0.3 --json -
+    test_ssh local "exec:$TEST_DIR/arm" --agent "$VNPERF_AGENT" --tcp --rr --icmp -t 0.3 --json -
     [ "$status" -eq 0 ]
-    jq -e '.scenarios[0].measurements | length == 4
+    jq -e '.scenarios[0].measurements | length == 3
         and (.[0] | .throughput_bps > 1e6 and .sender.cwnd_bytes > 0 and .receiver.mss_bytes == null and .receiver.pmtu_bytes == null)
-        and (.[1] | .lost == 0 or .lost > 0) and (.[2].rtt_ns.count > 0)' <<<"$output"
+        and (.[1].rtt_ns.count > 0) and (.[2].rtt_ns.count > 0)' <<<"$output"
 }
 
 @test "a host with aarch64 is given the agent for it" {
     skip_unless_aarch64
-    # A user namespace has programs of other kinds of its own since Linux 6.7; in it an aarch64 program runs, and in the other not.
-    box unshare --user --map-users 0,0,65536 --map-groups 0,0,65536 --setuid 0 --setgid 0 --mount sh -c \
+    # A user namespace has programs of other kinds of its own since Linux 6.7. The maps are written from outside, by root.
+    cat >"$TEST_DIR/in_user" <<'END'
+rm -f /run/keys/go
+mkfifo /run/keys/go
+unshare --user --mount sh -c 'read -r go </run/keys/go; exec sh "$@"' sh "$@" &
+for _ in $(seq 200); do
+    [ "$(readlink /proc/$!/ns/user)" = "$(readlink /proc/$$/ns/user)" ] || break
+    sleep 0.05
+done
+echo 0 0 65536 >/proc/$!/uid_map
+echo 0 0 65536 >/proc/$!/gid_map
+echo go >/run/keys/go
+wait $!
+END
+    box sh "$TEST_DIR/in_user" -c \
         'mount -t binfmt_misc none /proc/sys/fs/binfmt_misc && test -w /proc/sys/fs/binfmt_misc/register' ||
         skip "this kernel has no binfmt_misc for a user namespace of its own"
     box ip netns exec a sysctl -qw net.ipv4.ip_unprivileged_port_start=0
-    printf '%s' '
-        mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
-        printf "%s" ":arm:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-aarch64:" \
-            >/proc/sys/fs/binfmt_misc/register
-        exec /usr/sbin/sshd -D -e -f /run/keys/sshd_config -h /run/keys/a' >"$TEST_DIR/arm.sh"
+    cat >"$TEST_DIR/arm_sshd" <<'END'
+mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+printf %s ':arm:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-aarch64:' \
+    >/proc/sys/fs/binfmt_misc/register
+exec /usr/sbin/sshd -D -e -f /run/keys/sshd_config -h /run/keys/a
+END
     machine a 'printf "#!/bin/sh\ncase \$1 in -m) echo aarch64 ;; *) echo Linux ;; esac\n" >/run/keys/uname; chmod 755 /run/keys/uname; mount --bind /run/keys/uname /usr/bin/uname' \
-        "exec unshare --user --map-users 0,0,65536 --map-groups 0,0,65536 --setuid 0 --setgid 0 --mount bash $TEST_DIR/arm.sh"
+        "sh $TEST_DIR/in_user $TEST_DIR/arm_sshd"
     host b
     known a b
     test_ssh ssh://a ssh://b --tcp -t 0.3 --json -
