@@ -169,7 +169,7 @@ END
     [ "$status" -eq 0 ]
     [[ "$stderr" != *"--become"* ]]
     nobody_far
-    run --separate-stderr box "${begin_with[@]}" "$VNPERF" hops --at ssh://bob@a/eth0 --for 100ms --no-calibration
+    run --separate-stderr box "${begin_with[@]}" "$VNPERF" hops --at ssh://bob@a/eth0 --at ssh://bob@a/lo --for 100ms --no-calibration
     [ "$status" -ne 0 ]
     [[ "${stderr:=}" = *"is not root, which watching packets may need"* ]]
     run --separate-stderr box "${begin_with[@]}" "$VNPERF" hops --at ssh://bob@a/eth0 --at ssh://bob@a/lo --for 100ms --no-calibration --become
