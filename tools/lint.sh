@@ -64,11 +64,12 @@ check_tidy() {
 # cppcheck 2.10 does not see what AUTO() releases at the end of a scope: leaks are for the analyzer and the sanitizers.
 # What runs in the kernel (*.bpf.c) takes pointers to locals as map keys for the time of a call, which it takes for leaks of them.
 # readdir() is safe on a stream of one's own (POSIX.1-2024); readdir_r() is deprecated.
+# In match_pair.c members of a struct arrival are set one by one, those that only merged packets need not at all: it takes the rest for missing.
 check_cppcheck() {
     mkdir -p build-lint/cppcheck
     cppcheck --quiet --std=c11 --library=posix --enable=warning,performance,portability --inline-suppr \
         '--suppress=returnDanglingLifetime:*.bpf.c' --suppress=missingIncludeSystem --suppress=memleak --suppress=resourceLeak --suppress=readdirCalled \
-        --error-exitcode=1 -j "$jobs" --cppcheck-build-dir=build-lint/cppcheck \
+        --suppress=ctuuninitvar:src/capture/match_pair.c --error-exitcode=1 -j "$jobs" --cppcheck-build-dir=build-lint/cppcheck \
         -D_GNU_SOURCE '-DVNPERF_VERSION="0"' -I src src
 }
 

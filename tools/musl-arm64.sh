@@ -20,6 +20,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$dir"
 
 codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
+# shellcheck disable=SC2016 # apt's own words
 mirror=$(apt-get indextargets --format '$(ORIGIN)|$(COMPONENT)|$(CODENAME)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
     awk -F'|' -v name="$codename" '$1 == "Debian" && $2 == "main" && $3 == name { print $4; exit }')
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg

@@ -234,8 +234,6 @@ static int pair_known(struct arrival *a, enum choice choice, uint32_t number, ui
 /* The next piece of what came, or all of it: how many bytes that was. */
 static int pair_piece(struct arrival *a, uint32_t *ret_n)
 {
-    /* Its members are set one by one, those that only merged packets need not at all. */
-    /* cppcheck-suppress ctuuninitvar */
     struct match *m = a->m;
     uint32_t leader = table_find(m, a->base, a->pos), number = 0, n = a->left;
     enum choice choice = leader ? pair_choose(a, leader, &number) : CHOOSE_NEW;

@@ -121,6 +121,7 @@ static unsigned host_run(const struct host_step *steps, unsigned first, unsigned
                          const struct host_ask *ask, struct facts *facts, uint64_t deadline_ns)
 {
     struct host_shared *shared =
+        /* cppcheck-suppress invalidFunctionArg ; an anonymous mapping has no file */
         mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     unsigned next = first;
     int pair[2];

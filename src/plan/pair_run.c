@@ -5,7 +5,6 @@
 #include "deploy/remote.h"
 #include "plan/fact_round.h"
 #include "plan/preflight.h"
-#include "plan/fact_round.h"
 #include "plan/under_load.h"
 
 #include <arpa/inet.h>

@@ -42,12 +42,12 @@ struct pair_options {
     struct node_cpu_options cpu;
     void (*on_talk)(void *arg,
                     const char *text); /* words for the user while it runs; may be NULL */
-    const struct pair_around *around; /* lent; NULL nothing */
-    enum remote_host_keys host_keys;  /* of ssh:// endpoints */
-    char known_hosts[256];            /* the only file of known hosts that counts; "" theirs */
-    char ssh_config[256];             /* read instead of the user's own; "" that */
-    char agent_there[256];            /* the agent as ssh:// hosts have it; "" agent is put there */
-    bool become;                      /* agents of ssh:// hosts run as root, by sudo */
+    const struct pair_around *around;  /* lent; NULL nothing */
+    enum remote_host_keys host_keys;   /* of ssh:// endpoints */
+    char known_hosts[256];             /* the only file of known hosts that counts; "" theirs */
+    char ssh_config[256];              /* read instead of the user's own; "" that */
+    char agent_there[256]; /* the agent as ssh:// hosts have it; "" agent is put there */
+    bool become;           /* agents of ssh:// hosts run as root, by sudo */
 };
 
 enum pair_end { PAIR_DONE, PAIR_FAILED, PAIR_ENVIRONMENT, PAIR_UNREACHABLE, PAIR_INTERRUPTED };

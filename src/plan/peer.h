@@ -53,8 +53,8 @@ struct call {
     uint32_t id;
     struct peer *peer;
     struct err err;
-    uint64_t number;  /* port= or mono_ns= of an ok */
-    uint64_t wall_ns; /* wall_ns= of an ok */
+    uint64_t number;     /* port= or mono_ns= of an ok */
+    uint64_t wall_ns;    /* wall_ns= of an ok */
     struct facts *facts; /* lent: facts of the answer are added here; NULL none */
     struct flow_result results[FLOW_PART_COUNT]; /* ended by call_done() */
     bool has[FLOW_PART_COUNT];

@@ -108,7 +108,7 @@ static bool crr_may_wait(struct crr *c)
     crr_look(c);
     if (crr_stopped(c))
         return false;
-    if (worker_deaf(c->worker, c->began_ns, c->now_ns, ENDPOINT_STALL_S * (uint64_t)CLOCK_S))
+    if (worker_deaf(c->worker, c->began_ns, c->now_ns, (uint64_t)ENDPOINT_STALL_S * CLOCK_S))
         return crr_fail(c, ETIMEDOUT, "no answer for 3 s");
     return true;
 }

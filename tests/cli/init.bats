@@ -21,11 +21,11 @@ all_on() {
     all_on a.yaml >b.yaml
     [ "$(grep -c '^[a-z]' b.yaml)" -gt 40 ]
     [ "$(grep -c '^[a-z]' a.yaml)" = 0 ]
-    vnperf plan >plan
-    vnperf config >config
+    vnperf plan >plan.txt
+    vnperf config >config.txt
     for file in a.yaml b.yaml; do
-        vnperf plan -c "$file" | diff plan -
-        vnperf config -c "$file" | diff config -
+        vnperf plan -c "$file" | diff plan.txt -
+        vnperf config -c "$file" | diff config.txt -
         vnperf test local local -c "$file" --help >/dev/null
         # A flag that is refused beside the file's own default would be no default.
         vnperf plan -c "$file" --quick >/dev/null

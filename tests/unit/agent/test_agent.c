@@ -27,9 +27,14 @@ static void test_facts_and_clock_are_answered_under_their_ids(void **state)
     (void)state;
     far_init(&far);
     far_write(&far, "7 facts\n8 clock\n");
-    far_expect(&far, 7, "ok");
+    far_expect(&far, 7, "facts");
     message_get_facts(&far.message.line, &facts);
     assert_non_null(facts_get(&facts, "kernel"));
+    do
+        assert_int_equal(far_next(&far), 1);
+    while (line_is(&far.message.line, "facts"));
+    assert_int_equal(far.message.line.id, 7);
+    assert_true(line_is(&far.message.line, "ok"));
     far_expect(&far, 8, "ok");
     assert_in_range(far_number(&far, "mono_ns"), before, clock_mono_ns());
     far_done(&far, 0);

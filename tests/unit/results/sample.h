@@ -59,6 +59,7 @@ static void add_tcp(struct scenario_result *s)
     metric_put(&m->sender.metrics, METRIC_cpu_ns, 400000000);
     metric_put_real(&m->sender.metrics, METRIC_cpu_s_per_gb, 0.34);
     metric_put(&m->sender.metrics, METRIC_cwnd_bytes, 3 << 20);
+    metric_put(&m->sender.metrics, METRIC_retransmits, 12);
     metric_put(&m->receiver.metrics, METRIC_window_ns, 1000000000);
     metric_put(&m->receiver.metrics, METRIC_bytes, 1176543209);
     metric_put_real(&m->receiver.metrics, METRIC_cpu_s_per_gb, 0.52);
