@@ -125,15 +125,16 @@ int options_seed(const char *text, struct repeat_options *ret_repeat, struct err
 /* "strict" or "accept-new". */
 int options_host_keys(const char *text, enum remote_host_keys *ret_keys, struct err *err);
 
-/* Rows of what is asked about ssh:// endpoints; p is where the struct pair_options stands in the target. */
-#define OPTIONS_SSH_ROWS(p, host_keys_call)                                                        \
+/* Rows of what is asked about ssh:// endpoints; p is where a T stands in the target, whose members are
+ * called as those of struct pair_options. */
+#define OPTIONS_SSH_ROWS(T, p, host_keys_call)                                                     \
     {"agent-path",                                                                                 \
      0,                                                                                            \
      "PATH",                                                                                       \
      "the agent as ssh:// hosts have it: nothing is copied there",                                 \
      OPTION_TEXT,                                                                                  \
-     (p) + offsetof(struct pair_options, agent_there),                                             \
-     sizeof(((struct pair_options *)0)->agent_there),                                              \
+     (p) + offsetof(T, agent_there),                                                               \
+     sizeof(((T *)0)->agent_there),                                                                \
      1,                                                                                            \
      0,                                                                                            \
      NULL,                                                                                         \
@@ -151,8 +152,7 @@ int options_host_keys(const char *text, enum remote_host_keys *ret_keys, struct 
          "strict accept-new"},                                                                     \
     {                                                                                              \
         "ssh-config", 0, "FILE", "instead of ~/.ssh/config and /etc/ssh/ssh_config", OPTION_TEXT,  \
-            (p) + offsetof(struct pair_options, ssh_config),                                       \
-            sizeof(((struct pair_options *)0)->ssh_config), 1, 0, NULL, NULL                       \
+            (p) + offsetof(T, ssh_config), sizeof(((T *)0)->ssh_config), 1, 0, NULL, NULL          \
     }
 
 /* "0,0.1%,3%" to shares, from the smallest up; how many, or -EINVAL. */

@@ -13,6 +13,7 @@ struct run_flags {
     struct run_options run;
     bool quick;
     bool time_set;
+    bool driver_set;
 };
 
 extern const struct option_row run_flags_rows[];

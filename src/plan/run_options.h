@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "model/flow_spec.h"
 #include "plan/measure.h"
+#include "plan/places.h"
 #include "plan/repeat.h"
 #include "plan/scenario.h"
 #include "plan/tool_run.h"
@@ -25,6 +26,11 @@ struct run_sizes {
 
 struct run_options {
     char driver[16];
+    struct places
+        places; /* what is there already, and is measured; its names are lent to steps. None: it is made */
+    enum remote_host_keys host_keys; /* of SSH */
+    char ssh_config[256];            /* read instead of the user's own; "" that */
+    char agent_there[256];           /* the agent as hosts have it; "" agent is put there */
     uint64_t time_ns;
     bool protocols[PROTOCOL_COUNT];
     struct run_sizes tcp, udp, icmp;
@@ -57,6 +63,8 @@ struct run_options {
 };
 
 void run_options_default(struct run_options *options);
+/* Wipes the logins of places. */
+void run_options_done(struct run_options *options);
 /* --quick: tests of 1 s. */
 void run_options_quick(struct run_options *options);
 /* What the options say of a flow of that kind and size. */
