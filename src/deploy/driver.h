@@ -157,6 +157,8 @@ struct remote_options {
     bool
         push; /* argv[0] is a file of this machine that is put there first; else a program that is there */
     int interrupt_fd; /* lent: readable when the user wants to stop; -1 none */
+    const char *
+        password; /* lent: tried before keys; it is copied, and wiped when the login is over; NULL none */
 };
 
 /*

@@ -72,6 +72,14 @@ static void remote_tell(int event_fd)
         return;
 }
 
+void remote_forget(struct remote *remote)
+{
+    if (remote->password)
+        explicit_bzero(remote->password, strlen(remote->password));
+    free(remote->password);
+    remote->password = NULL;
+}
+
 /* ---- its life ---- */
 
 static void remote_free(struct remote *remote)
@@ -83,6 +91,7 @@ static void remote_free(struct remote *remote)
         close_p(&fds[i]);
     free(remote->argv);
     free(remote->config);
+    remote_forget(remote);
     remote_program_done(&remote->program);
     pthread_mutex_destroy(&remote->lock);
     free(remote);
@@ -123,7 +132,9 @@ static int remote_copy(struct remote *remote, const struct remote_options *optio
 {
     remote->config = strdup(options->config ? options->config : "");
     remote->argv = remote_words(argv);
-    return remote->config && remote->argv ? 0 : -ENOMEM;
+    if (options->password)
+        remote->password = strdup(options->password);
+    return remote->config && remote->argv && (remote->password || !options->password) ? 0 : -ENOMEM;
 }
 
 /* Ours of the pipes do not wait; the caller's are like any program's. */
@@ -197,6 +208,7 @@ static void *remote_thread(void *arg)
         r = remote_connect(remote, &err);
     if (r == 0)
         r = remote_login(remote, &err);
+    remote_forget(remote);
     if (r == 0)
         r = remote_start(remote, &err);
     /* A wait inside libssh that was broken has words of its own. */

@@ -24,8 +24,9 @@ struct remote {
     struct endpoint_text at;
     enum remote_host_keys host_keys;
     bool push;
-    char *config; /* owned; "" the user's own */
-    char **argv;  /* owned; one piece with its words */
+    char *config;   /* owned; "" the user's own */
+    char *password; /* owned: wiped when the login is over; NULL none was given */
+    char **argv;    /* owned; one piece with its words */
 
     pthread_mutex_t lock;
     unsigned refs;           /* under lock: the caller and the thread; the last one frees */
@@ -59,6 +60,9 @@ int remote_poll(struct remote *remote, int fd, short events, uint64_t deadline_n
 bool remote_is_stopped(struct remote *remote);
 /* The connection, so that the caller can break it; a copy is kept. */
 int remote_set_line(struct remote *remote, int fd, struct err *err);
+
+/* Wipe the password that was given. */
+void remote_forget(struct remote *remote);
 
 /* remote_connect.c: options, connection and host key; the session is made. */
 int remote_connect(struct remote *remote, struct err *err);
