@@ -228,6 +228,19 @@ static int run_measure(struct run_job *job, const struct driver *driver)
     return code;
 }
 
+static int run_check(struct run_job *job)
+{
+    struct steps steps;
+    struct err err = {0};
+
+    steps_make(&job->flags.run, &steps);
+    if (steps_check(&steps, &err) == 0)
+        return OPTIONS_GO_ON;
+    log_say(LOG_ERROR, "run: %s", err.text);
+    run_options_done(&job->flags.run);
+    return EXIT_USAGE;
+}
+
 static int run_run(const struct command *command, int argc, char **argv)
 {
     struct run_job job = {.interrupt_fd = -1};
@@ -235,6 +248,8 @@ static int run_run(const struct command *command, int argc, char **argv)
     struct err err = {0};
     int code = run_flags_parse(command, argc, argv, &job.flags);
 
+    if (code == OPTIONS_GO_ON)
+        code = run_check(&job);
     if (code != OPTIONS_GO_ON)
         return code;
     driver = driver_find(job.flags.run.driver);

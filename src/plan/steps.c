@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "plan/under_load.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -87,6 +88,26 @@ static void steps_rows(const struct run_options *options, struct steps *steps)
         /* Who named hosts and no VM has chosen what is between hosts, unless he names what is not. */
         steps->chosen[i] = asked[i] || options->scenarios[0];
     }
+}
+
+int steps_check(const struct steps *steps, struct err *err)
+{
+    const char *said = "";
+    char text[256] = "";
+
+    for (unsigned i = 0; i < steps->n_scenarios; i++) {
+        size_t used = strlen(text);
+
+        if (!steps->there || !steps->skip[i])
+            return 0;
+        if (!steps->chosen[i] || strcmp(steps->skip[i], said) == 0)
+            continue;
+        said = steps->skip[i];
+        snprintf(text + used, sizeof text - used, "%s%s: %s", used ? "; " : "",
+                 steps->scenario[i].id, said);
+    }
+    return err_say(err, "nothing can be measured between the hosts and VMs that are named%s%s",
+                   text[0] ? ": " : "", text);
 }
 
 static const struct resource *steps_resource(const struct run_options *options, bool there,

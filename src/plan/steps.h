@@ -32,6 +32,12 @@ struct steps {
 /* Names in it are lent by options. */
 void steps_make(const struct run_options *options, struct steps *ret_steps);
 
+/*
+ * Of places between which nothing can be measured: -EINVAL, with the reasons of what was asked for. Where things are made there
+ * is always something, or the user has chosen nothing.
+ */
+int steps_check(const struct steps *steps, struct err *err);
+
 /* Does a scenario of these steps need the resource? */
 bool steps_needs(const struct steps *steps, const struct scenario *scenario,
                  const struct resource *resource);
