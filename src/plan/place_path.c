@@ -28,12 +28,22 @@ int place_path_addresses(const struct place_path *path, struct end_info *ret_fro
                    path->to->name, family);
 }
 
+bool place_path_is_local(const struct resource *resource)
+{
+    enum endpoint_kind kind = resource->there->at.kind;
+
+    return kind == ENDPOINT_LOCAL || kind == ENDPOINT_NETNS;
+}
+
+bool place_path_is_here(const struct resource *from, const struct resource *to)
+{
+    return place_path_is_local(from) && place_path_is_local(to);
+}
+
 bool place_path_same_machine(const struct resource *from, const struct resource *to)
 {
     const struct endpoint_text *a = &from->there->at, *b = &to->there->at;
 
-    if ((a->kind == ENDPOINT_LOCAL || a->kind == ENDPOINT_NETNS) &&
-        (b->kind == ENDPOINT_LOCAL || b->kind == ENDPOINT_NETNS))
-        return true;
-    return a->kind == b->kind && a->port == b->port && strcmp(a->arg, b->arg) == 0;
+    return place_path_is_here(from, to) ||
+           (a->kind == b->kind && a->port == b->port && strcmp(a->arg, b->arg) == 0);
 }

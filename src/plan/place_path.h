@@ -22,5 +22,9 @@ struct place_path {
 int place_path_addresses(const struct place_path *path, struct end_info *ret_from,
                          struct end_info *ret_to, struct err *err);
 
+/* It is a namespace of this machine, which can be looked into. */
+bool place_path_is_local(const struct resource *resource);
+bool place_path_is_here(const struct resource *from, const struct resource *to);
+
 /* Both ends share their CPUs: namespaces of this machine, or two agents on one host. */
 bool place_path_same_machine(const struct resource *from, const struct resource *to);

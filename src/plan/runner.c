@@ -292,8 +292,9 @@ static int runner_ask(struct runner *r, const struct scenario *scenario,
 }
 
 /*
- * Where the time goes on a scenario's path: of the lab, whose namespaces are all on this machine. The scenario's own numbers
- * stand also without: only an interruption ends it.
+ * Where the time goes on a scenario's path. In the lab all namespaces are on this machine; of what is there already only
+ * the namespaces of this machine are known, and else the two ends. The scenario's own numbers stand also without: only an
+ * interruption ends it.
  */
 static int runner_hops(struct runner *r, const struct scenario *scenario,
                        const struct measure_path *path, const struct measure_ask *ask,
@@ -302,18 +303,27 @@ static int runner_hops(struct runner *r, const struct scenario *scenario,
     struct hop_path_place places[HOP_PATH_PLACES] = {0};
     struct scenario_hops hops = {.places = places,
                                  .nat_to = scenario->floating ? result->to.address : "",
+                                 .back_to = result->from.address,
                                  .sink = r->hooks->hop_sink};
     struct err why = {0};
     int ret;
 
-    for (unsigned i = 0; i < r->peers.n_peers && i < HOP_PATH_PLACES; i++) {
+    if (r->steps.there && !place_path_is_here(runner_staged(r, scenario->from)->resource,
+                                              runner_staged(r, scenario->to)->resource)) {
+        hops.far = peer_find(&r->peers, scenario->to);
+        hops.n_places = 1;
+        snprintf(places[0].name, sizeof places[0].name, "%.31s", scenario->from);
+        snprintf(hops.far_place.name, sizeof hops.far_place.name, "%.31s", scenario->to);
+    }
+    for (unsigned i = 0; i < r->peers.n_peers && i < HOP_PATH_PLACES && !hops.far; i++) {
         const struct peer *peer = r->peers.peers[i];
 
-        text_copy(places[i].name, sizeof places[i].name, peer->name);
-        snprintf(places[i].netns, sizeof places[i].netns, "pid:%u", peer->pid);
+        if (r->steps.there && !place_path_is_local(runner_staged(r, peer->name)->resource))
+            continue;
         if (peer == path->client)
-            hops.from = i;
-        hops.n_places++;
+            hops.from = hops.n_places;
+        snprintf(places[hops.n_places].name, sizeof places->name, "%.31s", peer->name);
+        snprintf(places[hops.n_places++].netns, sizeof places->netns, "pid:%u", peer->pid);
     }
     ret = scenario_hops_measure(&hops, path, ask, result, &why);
     if (ret == 0)

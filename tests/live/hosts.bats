@@ -304,3 +304,19 @@ arriving_from() {
     [ "$(of 7.4 .status)" = passed ]
     nothing_far a b
 }
+
+@test "hops between VMs of several machines: the two ends' interfaces, as far as anyone can look" {
+    cloud
+    run_there "${vms[@]}" -t 0.4 --protocols T --scenarios 2.1,5.1 --hops --json -
+    [ "$status" -eq 0 ]
+    [ "$(of 2.1 '[.hops.points[].name] | join(" ")')" = "v2/eth0 v1/eth0" ]
+    [ "$(of 2.1 '.hops.hops[0].matched > 20')" = true ]
+    [ "$(of 5.1 '[.hops.points[].name] | join(" ")')" = "v3/eth0 v1/eth0" ]
+    [ "$(of 5.1 '.hops.hops[0].matched > 20')" = true ]
+    nothing_far v1 v2 v3
+    # Where the way leads through what is none of the ends, it says so, and the scenario's numbers stand.
+    run_there --vm netns:v2,node=h2,net=n1 --vm netns:v1,node=h1,net=n1 -t 0.4 --protocols T --scenarios 2.1 --hops --json -
+    [ "$status" -eq 0 ]
+    [ "$(of 2.1 .status)" = passed ]
+    [[ "$(of 2.1 .hops_reason)" = *"is in a namespace that is none of the places"* ]]
+}
