@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 #include "agent/beating.h"
+#include "agent/probe.h"
 #include "agent/session.h"
 #include "agent/walk.h"
 #include "agent/watch.h"
@@ -29,6 +30,7 @@ struct agent {
     struct channel channel;
     struct session *sessions[AGENT_MAX_SESSIONS]; /* owned */
     struct watch *watch;                          /* owned; one at a time */
+    struct probe probe;
     bool quit;
 };
 
@@ -208,6 +210,7 @@ static int agent_do_quit(struct agent *agent, const struct message *message, str
     for (unsigned i = 0; i < AGENT_MAX_SESSIONS; i++)
         agent_drop(&agent->sessions[i]);
     agent_unwatch(agent);
+    probe_done(&agent->probe);
     agent_ok(&agent->channel, message->line.id);
     return 0;
 }
@@ -271,6 +274,21 @@ static int agent_do_path(struct agent *agent, const struct message *message, str
     return walk_answer(&agent->channel, &message->line, err);
 }
 
+static int agent_do_doors(struct agent *agent, const struct message *message, struct err *err)
+{
+    return probe_do_doors(&agent->probe, &agent->channel, &message->line, err);
+}
+
+static int agent_do_knock(struct agent *agent, const struct message *message, struct err *err)
+{
+    return probe_do_knock(&agent->channel, &message->line, err);
+}
+
+static int agent_do_shut(struct agent *agent, const struct message *message, struct err *err)
+{
+    return probe_do_shut(&agent->probe, &agent->channel, &message->line, err);
+}
+
 static const struct {
     const char *verb;
     int (*call)(struct agent *agent, const struct message *message, struct err *err);
@@ -282,7 +300,8 @@ static const struct {
     {"stop", agent_do_stop, false, false},       {"watch", agent_do_watch, true, true},
     {"unwatch", agent_do_unwatch, false, true},  {"calibrate", agent_do_calibrate, false, true},
     {"path", agent_do_path, false, true},        {"beat", agent_do_beat, false, false},
-    {"quit", agent_do_quit, false, false},
+    {"doors", agent_do_doors, false, false},     {"knock", agent_do_knock, false, true},
+    {"shut", agent_do_shut, false, false},       {"quit", agent_do_quit, false, false},
 };
 
 static int agent_call(struct agent *agent, const struct message *message, struct err *err)
@@ -379,6 +398,7 @@ int agent_serve(int in_fd, int out_fd)
     for (unsigned i = 0; i < AGENT_MAX_SESSIONS; i++)
         session_free(agent.sessions[i]);
     watch_free(agent.watch);
+    probe_done(&agent.probe);
     alarm(0);
     channel_done(&agent.channel);
     if (r < 0 && r != -EPIPE && r != -ECONNRESET) {

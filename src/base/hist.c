@@ -4,16 +4,6 @@
 /* No libc here: the unikernel guest builds this file too. */
 enum { HIST_ENOSPC = 28, HIST_EBADMSG = 74 };
 
-static unsigned hist_index(uint64_t v)
-{
-    unsigned shift;
-
-    if (v < 2 * HIST_SUB)
-        return (unsigned)v;
-    shift = 63 - (unsigned)__builtin_clzll(v) - HIST_SUB_BITS;
-    return (shift + 1) * HIST_SUB + (unsigned)(v >> shift) - HIST_SUB;
-}
-
 /* Lowest value of a bucket and its width. */
 static uint64_t hist_low(unsigned i, uint64_t *ret_width)
 {
@@ -26,20 +16,6 @@ static uint64_t hist_low(unsigned i, uint64_t *ret_width)
     shift = i / HIST_SUB - 1;
     *ret_width = 1ULL << shift;
     return (uint64_t)(i % HIST_SUB + HIST_SUB) << shift;
-}
-
-void hist_add(struct hist *h, uint64_t value)
-{
-    double d = (double)value;
-
-    if (h->count == 0 || value < h->min)
-        h->min = value;
-    if (value > h->max)
-        h->max = value;
-    h->count++;
-    h->sum += d;
-    h->sum_squares += d * d;
-    h->bucket[hist_index(value)]++;
 }
 
 void hist_merge(struct hist *h, const struct hist *other)

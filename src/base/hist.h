@@ -29,7 +29,31 @@ struct hist {
     uint64_t bucket[HIST_BUCKETS];
 };
 
-void hist_add(struct hist *h, uint64_t value);
+static inline unsigned hist_index(uint64_t value)
+{
+    unsigned shift;
+
+    if (value < 2 * HIST_SUB)
+        return (unsigned)value;
+    shift = 63 - (unsigned)__builtin_clzll(value) - HIST_SUB_BITS;
+    return (shift + 1) * HIST_SUB + (unsigned)(value >> shift) - HIST_SUB;
+}
+
+/* Here, because it is asked for every packet. */
+static inline void hist_add(struct hist *h, uint64_t value)
+{
+    double d = (double)value;
+
+    if (h->count == 0 || value < h->min)
+        h->min = value;
+    if (value > h->max)
+        h->max = value;
+    h->count++;
+    h->sum += d;
+    h->sum_squares += d * d;
+    h->bucket[hist_index(value)]++;
+}
+
 void hist_merge(struct hist *h, const struct hist *other);
 
 /* The value below or at which the share (0…1) of the samples lies; 0 when empty. */

@@ -60,7 +60,10 @@ uint32_t decode_payload_pos(const uint8_t *payload, uint32_t n)
                       16);
 }
 
-static uint64_t hash_end(const uint8_t *address, uint8_t n_address, uint16_t port)
+/* With what is known of a usual frame beforehand the compiler leaves out most of the rest: hence in place. */
+#define IN_PLACE static inline __attribute__((always_inline))
+
+IN_PLACE uint64_t hash_end(const uint8_t *address, uint8_t n_address, uint16_t port)
 {
     if (n_address == 4)
         return (uint64_t)cursor_be32(address) << 16 | port;
@@ -68,7 +71,7 @@ static uint64_t hash_end(const uint8_t *address, uint8_t n_address, uint16_t por
 }
 
 /* Both directions hash alike but for the lowest bit. */
-static uint64_t hash_flow(const struct layers *l, uint16_t from_port, uint16_t to_port)
+IN_PLACE uint64_t hash_flow(const struct layers *l, uint16_t from_port, uint16_t to_port)
 {
     uint64_t from = hash_end(l->from, l->n_address, from_port);
     uint64_t to = hash_end(l->to, l->n_address, to_port);
@@ -81,7 +84,7 @@ static uint64_t hash_flow(const struct layers *l, uint16_t from_port, uint16_t t
 }
 
 /* What both kinds of base have in common is in nat; the base proper is of the flow too. */
-static void key_set(struct seen *seen, uint64_t nat, uint64_t flow, uint64_t mixed_id)
+IN_PLACE void key_set(struct seen *seen, uint64_t nat, uint64_t flow, uint64_t mixed_id)
 {
     seen->base_nat = nat ^ mixed_id;
     seen->base = hash_mix(nat, flow) ^ mixed_id;
@@ -92,8 +95,6 @@ static void key_set(struct seen *seen, uint64_t nat, uint64_t flow, uint64_t mix
 /* Times, and SACK blocks; the rest (MSS, window scale) is only in a SYN, and routers change it. */
 static uint64_t hash_options(uint64_t h, const uint8_t *option, const uint8_t *end)
 {
-    if (end - option == 12 && cursor_be32(option) == usual_options)
-        return hash_mix(h, cursor_word(option + 4));
     while (option < end && *option != OPTION_END) {
         ptrdiff_t n;
 
@@ -114,7 +115,8 @@ static uint64_t hash_options(uint64_t h, const uint8_t *option, const uint8_t *e
 }
 
 /* RFC 9293 */
-static enum decode_result key_tcp(const struct layers *l, struct seen *seen, struct cursor *payload)
+IN_PLACE enum decode_result key_tcp(const struct layers *l, struct seen *seen,
+                                    struct cursor *payload)
 {
     const uint8_t *tcp = payload->at;
     uint32_t header;
@@ -131,7 +133,10 @@ static enum decode_result key_tcp(const struct layers *l, struct seen *seen, str
     seen->pos = cursor_be32(tcp + 4);
     seen->flags |= SEEN_TCP;
     nat = cursor_be32(tcp + 8) | (uint64_t)IP_TCP << 32;
-    if (!(tcp[13] & TCP_SYN))
+    if (header == TCP_BYTES + 12 && cursor_be32(tcp + TCP_BYTES) == usual_options &&
+        !(tcp[13] & TCP_SYN))
+        nat = hash_mix(nat, cursor_word(tcp + TCP_BYTES + 4));
+    else if (!(tcp[13] & TCP_SYN))
         nat = hash_options(nat, tcp + TCP_BYTES, tcp + header);
     /* Merging changes flags and window, and makes up IDs, but takes only what has a payload. */
     if (seen->len == 0) {
@@ -214,48 +219,67 @@ static enum decode_result key_sctp(const struct layers *l, struct seen *seen,
     return DECODE_OK;
 }
 
-enum decode_result decode_frame(const struct frame *frame, struct seen *ret_seen,
-                                const uint8_t **ret_payload, uint32_t *ret_n_payload)
+static enum decode_result key_other(const struct layers *l, struct seen *seen,
+                                    struct cursor *payload)
 {
-    struct layers l;
-    struct cursor payload;
-    uint64_t mixed_id = 0;
-    enum decode_result r = layers_usual(frame, &l) ? DECODE_OK : decode_layers(frame, &l);
+    uint64_t mixed_id = l->id ? hash_id(l->id) : 0;
 
-    if (r != DECODE_OK)
-        return r;
-    payload = l.l4;
-    ret_seen->ts_ns = frame->ts_ns;
-    ret_seen->id = l.id;
-    ret_seen->point = 0;
-    ret_seen->flags = (uint8_t)((l.outgoing ? SEEN_OUTGOING : 0) | (l.id ? SEEN_HAS_ID : 0) |
-                                (l.first_fragment ? SEEN_FRAGMENT : 0));
-    if (l.protocol == IP_TCP) {
-        r = key_tcp(&l, ret_seen, &payload);
-    } else {
-        if (l.id)
-            mixed_id = hash_id(l.id);
-        switch (l.protocol) {
-        case IP_UDP:
-            r = key_udp(&l, ret_seen, &payload, mixed_id);
-            break;
-        case IP_ICMP:
-        case IP_ICMPV6:
-            r = key_icmp(&l, ret_seen, &payload, mixed_id);
-            break;
-        case IP_SCTP:
-            r = key_sctp(&l, ret_seen, &payload, mixed_id);
-            break;
-        default:
-            key_payload(&l, ret_seen, &payload, 0, DECODE_POS_BYTES);
-            key_set(ret_seen, hash_mix(1, l.protocol), hash_flow(&l, 0, 0), mixed_id);
-        }
+    switch (l->protocol) {
+    case IP_UDP:
+        return key_udp(l, seen, payload, mixed_id);
+    case IP_ICMP:
+    case IP_ICMPV6:
+        return key_icmp(l, seen, payload, mixed_id);
+    case IP_SCTP:
+        return key_sctp(l, seen, payload, mixed_id);
+    default:
+        key_payload(l, seen, payload, 0, DECODE_POS_BYTES);
+        key_set(seen, hash_mix(1, l->protocol), hash_flow(l, 0, 0), mixed_id);
+        return DECODE_OK;
     }
+}
+
+/* The key of what is innermost. */
+IN_PLACE enum decode_result decode_key(const struct frame *frame, const struct layers *l,
+                                       struct seen *ret_seen, const uint8_t **ret_payload,
+                                       uint32_t *ret_n_payload)
+{
+    struct cursor payload = l->l4;
+    enum decode_result r;
+
+    ret_seen->ts_ns = frame->ts_ns;
+    ret_seen->id = l->id;
+    ret_seen->point = 0;
+    ret_seen->flags = (uint8_t)((l->outgoing ? SEEN_OUTGOING : 0) | (l->id ? SEEN_HAS_ID : 0) |
+                                (l->first_fragment ? SEEN_FRAGMENT : 0));
+    if (l->protocol == IP_TCP)
+        r = key_tcp(l, ret_seen, &payload);
+    else
+        r = key_other(l, ret_seen, &payload);
     if (r == DECODE_OK && ret_payload) {
         *ret_payload = payload.at;
         *ret_n_payload = (uint32_t)cursor_left(&payload);
     }
     return r;
+}
+
+enum decode_result decode_frame_long(const struct frame *frame, struct seen *ret_seen,
+                                     const uint8_t **ret_payload, uint32_t *ret_n_payload)
+{
+    struct layers l;
+    enum decode_result r = decode_layers(frame, &l);
+
+    return r == DECODE_OK ? decode_key(frame, &l, ret_seen, ret_payload, ret_n_payload) : r;
+}
+
+enum decode_result decode_frame(const struct frame *frame, struct seen *ret_seen,
+                                const uint8_t **ret_payload, uint32_t *ret_n_payload)
+{
+    struct layers l;
+
+    if (layers_usual(frame, IP_TCP, &l))
+        return decode_key(frame, &l, ret_seen, ret_payload, ret_n_payload);
+    return decode_frame_long(frame, ret_seen, ret_payload, ret_n_payload);
 }
 
 enum decode_result decode_flow(const struct frame *frame, struct seen_flow *ret_flow)

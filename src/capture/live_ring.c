@@ -56,8 +56,8 @@ struct live_ring {
     struct live_options options;
     struct ring_point points[HOP_MAX_POINTS];
     unsigned turn; /* the point to be looked at first */
-    bool stopped;
-    uint64_t dry_ns; /* CLOCK_MONOTONIC: from then on an empty ring stays empty */
+    /* CLOCK_MONOTONIC: from then on an empty ring stays empty; 0 not stopped. Who stops is not who reads. */
+    _Atomic uint64_t dry_ns;
     /* Flows that were given, by open addressing; 0 none. */
     uint32_t *known; /* owned; 2 * MAX_FLOWS */
     unsigned n_known;
@@ -395,7 +395,8 @@ int live_ring_read(struct live_ring *ring, uint64_t timeout_ns, unsigned *ret_po
                    struct seen *ret_seen, unsigned n, uint64_t *ret_heard_ns, struct err *err)
 {
     uint64_t asked_ns = clock_wall_ns();
-    bool dry = ring->stopped && clock_mono_ns() >= ring->dry_ns;
+    uint64_t dry_ns = ring->dry_ns;
+    bool dry = dry_ns && clock_mono_ns() >= dry_ns;
     unsigned got;
     int r;
 
@@ -406,8 +407,8 @@ int live_ring_read(struct live_ring *ring, uint64_t timeout_ns, unsigned *ret_po
     if (got == 0) {
         uint64_t now_ns = clock_mono_ns();
 
-        if (ring->stopped && ring->dry_ns - now_ns < timeout_ns)
-            timeout_ns = ring->dry_ns > now_ns ? ring->dry_ns - now_ns : 0;
+        if (dry_ns && now_ns + timeout_ns > dry_ns)
+            timeout_ns = dry_ns > now_ns ? dry_ns - now_ns : 0;
         r = ring_wait(ring, timeout_ns);
         if (r < 0)
             return err_set(err, r, "waiting for packets");
@@ -431,11 +432,10 @@ void live_ring_stop(struct live_ring *ring)
     struct sock_filter none = {.code = BPF_RET | BPF_K, .k = 0};
     struct sock_fprog program = {.len = 1, .filter = &none};
 
-    if (ring->stopped)
+    if (ring->dry_ns)
         return;
     for (unsigned p = 0; p < ring->options.n_points; p++)
         setsockopt(ring->points[p].fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-    ring->stopped = true;
     ring->dry_ns = clock_mono_ns() + (uint64_t)HEARD_MS * CLOCK_MS;
 }
 

@@ -84,21 +84,6 @@ void match_set_offset(struct match *m, unsigned point, const struct hop_point *o
     m->point[point].origin_ns = offset->first_ns;
 }
 
-/* Merge time of what is first in the queue. */
-static inline void match_head(struct match *m, unsigned point)
-{
-    struct queue *q = &m->queue[point];
-    const struct point_state *p = &m->point[point];
-    uint64_t ns = UINT64_MAX;
-
-    if (q->at < q->n) {
-        q->corrected_ns = match_corrected(p, q->all[q->at].seen.ts_ns);
-        ns = q->corrected_ns - (uint64_t)p->align_ns;
-        ns = ns > q->latest_ns ? ns : q->latest_ns;
-    }
-    m->next_ns[m->place[point]] = ns;
-}
-
 void match_heads(struct match *m)
 {
     for (unsigned k = 0; k < m->n; k++)
@@ -155,45 +140,34 @@ struct waiting *match_queue_more(struct match *m, unsigned point, uint32_t n_pay
     return match_queue_room(q, n_payload) < 0 ? NULL : &q->all[q->n];
 }
 
-int match_queue_added(struct match *m, unsigned point, const uint8_t *payload, uint32_t n_payload)
+/* Behind what the queue has already; its entry may move, and is returned. */
+struct waiting *match_queue_payload(struct match *m, unsigned point, const uint8_t *payload,
+                                    uint32_t n_payload)
 {
     struct queue *q = &m->queue[point];
-    struct point_state *p = &m->point[point];
-    struct waiting *w;
-    uint64_t ns;
+    struct seen seen = q->all[q->n].seen;
+    struct waiting *w = match_queue_more(m, point, n_payload);
 
-    if (n_payload) {
-        struct seen seen = q->all[q->n].seen;
+    if (!w)
+        return NULL;
+    w->seen = seen;
+    memcpy(q->payload + q->n_payload, payload, n_payload);
+    return w;
+}
 
-        w = match_queue_more(m, point, n_payload);
-        if (!w)
-            return -ENOMEM;
-        w->seen = seen;
-        memcpy(q->payload + q->n_payload, payload, n_payload);
-    }
-    w = &q->all[q->n];
-    w->seen.point = (uint8_t)point;
-    w->payload_at = q->n_payload;
-    w->n_payload = n_payload;
-    q->n_payload += n_payload;
-    ns = w->seen.ts_ns;
-    if (p->seen++ == 0) {
-        p->first_ns = p->last_ns = ns;
+/* The point's first packet, or one whose time goes back. */
+void match_odd_time(struct point_state *p, uint64_t ns)
+{
+    if (p->seen == 0) {
+        p->first_ns = ns;
         if (p->origin_ns == 0)
             p->origin_ns = ns;
+        return;
     }
-    if (ns < p->last_raw_ns) {
-        p->backward++;
-        if (p->last_raw_ns - ns > p->backward_most_ns)
-            p->backward_most_ns = p->last_raw_ns - ns;
-        p->first_ns = ns < p->first_ns ? ns : p->first_ns;
-    }
-    p->last_raw_ns = ns;
-    p->last_ns = ns > p->last_ns ? ns : p->last_ns;
-    q->n++;
-    if (q->n - q->at == 1)
-        match_head(m, point);
-    return 0;
+    p->backward++;
+    if (p->last_raw_ns - ns > p->backward_most_ns)
+        p->backward_most_ns = p->last_raw_ns - ns;
+    p->first_ns = ns < p->first_ns ? ns : p->first_ns;
 }
 
 static uint64_t match_rec_time(const struct match *m, const struct rec *rec)
@@ -236,7 +210,9 @@ static int match_forget(struct match *m, uint64_t before_ns)
             continue;
         if (!over && (int64_t)(before_ns - match_rec_time(m, rec)) <= 0)
             break;
-        r = count_forgotten(m, rec);
+        /* Of one that came through there is nothing to be said but to those who want to know of each. */
+        if (rec->points != m->all || m->options.on_packet)
+            r = count_forgotten(m, rec);
         table_forget(m, m->tail);
         if (m->recent == m->tail)
             m->recent++;
@@ -263,55 +239,116 @@ static bool match_awaits(const struct match *m, unsigned point, uint64_t ns)
            (q->heard_ns == 0 || match_corrected(p, q->heard_ns) - (uint64_t)p->align_ns < ns);
 }
 
-/* The point whose packet is the next; -1 none may be yet. */
-static inline int match_next(const struct match *m, uint64_t limit_ns)
+/*
+ * Which place's packet is the next, and up to which merge time its further ones are, too; -1 none may be yet. Of equal times
+ * the first place's is first.
+ */
+static int match_next(const struct match *m, uint64_t limit_ns, uint64_t *ret_until_ns)
 {
-    uint64_t least = m->next_ns[0];
+    uint64_t until_ns = limit_ns;
     unsigned next = 0;
-    bool empty = least == UINT64_MAX;
+    bool empty = false;
 
-    for (unsigned k = 1; k < m->n; k++) {
-        empty |= m->next_ns[k] == UINT64_MAX;
-        if (m->next_ns[k] < least) {
-            least = m->next_ns[k];
+    for (unsigned k = 1; k < m->n; k++)
+        if (m->next_ns[k] < m->next_ns[next])
             next = k;
+    if (m->next_ns[next] >= limit_ns)
+        return -1;
+    for (unsigned k = 0; k < m->n; k++) {
+        uint64_t ns = m->next_ns[k];
+
+        if (k == next)
+            continue;
+        if (ns == UINT64_MAX) {
+            empty = true;
+            if (match_awaits(m, m->order[k], m->next_ns[next]))
+                return -1;
+        } else if (ns + (k > next) < until_ns) {
+            until_ns = ns + (k > next);
         }
     }
-    if (least >= limit_ns)
-        return -1;
-    for (unsigned k = 0; empty && k < m->n; k++)
-        if (match_awaits(m, k, least))
-            return -1;
-    return m->order[next];
+    /* An empty queue is asked again before each packet. */
+    *ret_until_ns = empty ? 0 : until_ns;
+    return (int)next;
+}
+
+/*
+ * What nearly every packet does: nobody has its key, and it is remembered; or one has, of the same ID and length, and awaits
+ * this point. False: it is not so simple, and nothing was done. pair_packet() would have done the same.
+ */
+static inline bool match_usual(struct match *m, const struct seen *seen, uint64_t ns, int *ret_r)
+{
+    uint64_t base = match_base(m, seen);
+    uint32_t number = table_find(m, base, seen->pos);
+    uint16_t id = seen->flags & SEEN_HAS_ID ? seen->id : 0, bit = (uint16_t)(1U << seen->point);
+    struct rec *rec;
+
+    if (number) {
+        rec = match_rec(m, number);
+        if (rec->twin_next || rec->id != id || rec->len != seen->len || rec->points & bit ||
+            rec->flags & REC_AMBIGUOUS)
+            return false;
+        rec->at[seen->point] = ns;
+        rec->points |= bit;
+        *ret_r = count_sight(m, rec, seen->point);
+        return true;
+    }
+    if (m->splits || m->n_covers || seen->len > PAIR_LARGEST_USUAL)
+        return false;
+    number = table_take(m);
+    if (!number)
+        return false;
+    rec = match_rec(m, number);
+    pair_write(m, rec, seen, base, seen->pos, seen->len, id, ns);
+    table_link_first(m, number);
+    *ret_r = 0;
+    return true;
+}
+
+/* The first packet of that place's queue. */
+static inline int match_one(struct match *m, unsigned place)
+{
+    unsigned point = m->order[place];
+    struct queue *q = &m->queue[point];
+    const struct waiting *w = &q->all[q->at];
+    int r = 0;
+
+    if (q->at + AHEAD < q->n) {
+        const struct seen *ahead = &w[AHEAD].seen;
+
+        __builtin_prefetch(&m->slots[table_slot(m, match_base(m, ahead), ahead->pos)]);
+    }
+    if (m->start_ns == 0)
+        m->start_ns = q->corrected_ns;
+    m->now_ns = q->latest_ns = m->next_ns[place];
+    if (m->now_ns > m->forget_ns)
+        r = match_forget_old(m);
+    if (r == 0 && !match_usual(m, &w->seen, q->corrected_ns, &r))
+        r = pair_packet(m, &w->seen, q->corrected_ns,
+                        w->n_payload ? q->payload + w->payload_at : NULL, w->n_payload);
+    if (r < 0)
+        return r;
+    q->at++;
+    match_head(m, point);
+    return 0;
 }
 
 int match_advance(struct match *m, uint64_t limit_ns)
 {
-    int point;
+    uint64_t until_ns;
+    int place;
 
-    while ((point = match_next(m, limit_ns)) >= 0) {
-        struct queue *q = &m->queue[point];
-        const struct waiting *w = &q->all[q->at];
-        int r = 0;
+    /*
+     * Branches, on purpose: that it is the same point's turn again is known early, and foretells what the packet will find in
+     * the table, which is known late.
+     */
+    while ((place = match_next(m, limit_ns, &until_ns)) >= 0)
+        do {
+            int r = match_one(m, (unsigned)place);
 
-        if (q->at + AHEAD < q->n) {
-            const struct seen *ahead = &w[AHEAD].seen;
-
-            __builtin_prefetch(&m->slots[table_slot(m, match_base(m, ahead), ahead->pos)]);
-        }
-        if (m->start_ns == 0)
-            m->start_ns = q->corrected_ns;
-        m->now_ns = q->latest_ns = m->next_ns[m->place[point]];
-        if (m->now_ns > m->forget_ns)
-            r = match_forget_old(m);
-        if (r == 0)
-            r = pair_packet(m, &w->seen, q->corrected_ns,
-                            w->n_payload ? q->payload + w->payload_at : NULL, w->n_payload);
-        if (r < 0)
-            return r;
-        q->at++;
-        match_head(m, (unsigned)point);
-    }
+            if (r < 0)
+                return r;
+        } while (m->next_ns[place] < until_ns);
     return 0;
 }
 

@@ -31,8 +31,9 @@ static void count_in_interval(struct match *m, struct side *side, uint64_t from_
 }
 
 /* RFC 4737 section 3.3: less than one that came before. */
-static bool count_reordered(const struct match *m, const struct rec *rec, unsigned from, bool *any,
-                            uint64_t *last_ns, uint32_t *last_order, uint32_t *last_pos)
+static inline bool count_reordered(const struct match *m, const struct rec *rec, unsigned from,
+                                   bool *any, uint64_t *last_ns, uint32_t *last_order,
+                                   uint32_t *last_pos)
 {
     bool by_time = rec->first != from || m->clocks_apart, late;
     uint64_t ns = rec->at[from];
@@ -74,9 +75,9 @@ static int count_in_flow(struct match *m, struct side *side, struct rec *rec, un
     return delay_add(&flow->delay, ns);
 }
 
-/* Seen at both ends of a hop. */
-static int count_pair(struct match *m, struct side *side, struct rec *rec, unsigned from,
-                      unsigned to)
+/* Seen at both ends of a hop. In place: it is done for each packet. */
+static inline __attribute__((always_inline)) int
+count_pair(struct match *m, struct side *side, struct rec *rec, unsigned from, unsigned to)
 {
     uint64_t from_ns = rec->at[from];
     int64_t ns = (int64_t)(rec->at[to] - from_ns);
@@ -108,7 +109,7 @@ static int count_pair(struct match *m, struct side *side, struct rec *rec, unsig
 }
 
 /* How long packets have to be remembered: 8 times the delay of all but a thousandth. */
-static void count_window(struct match *m, const struct rec *rec)
+static inline void count_window(struct match *m, const struct rec *rec)
 {
     const struct point_state *first = &m->point[rec->first];
     uint64_t waited = m->now_ns - (rec->at[rec->first] - (uint64_t)first->align_ns);
@@ -167,11 +168,14 @@ int count_sight(struct match *m, struct rec *rec, unsigned point)
         count_align(m, rec, point, way);
     if (m->options.window_ns == 0)
         count_window(m, rec);
+    /* Of two points that is all. */
+    if (m->n == 2)
+        return count_pair(m, &m->side[way][0], rec, m->order[way], m->order[!way]);
     if (k > 0 && rec->points >> count_point(m, way, k - 1) & 1)
         r = count_pair(m, &m->side[way][k - 1], rec, count_point(m, way, k - 1), point);
     if (r == 0 && k < last && rec->points >> count_point(m, way, k + 1) & 1)
         r = count_pair(m, &m->side[way][k], rec, point, count_point(m, way, k + 1));
-    if (r == 0 && m->n > 2 && (k == 0 || k == last)) {
+    if (r == 0 && (k == 0 || k == last)) {
         unsigned from = count_point(m, way, 0), to = count_point(m, way, last);
 
         if (rec->points >> from & rec->points >> to & 1)

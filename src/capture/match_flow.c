@@ -6,11 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint32_t flow_slot(const struct match *m, uint32_t flow)
-{
-    return (uint32_t)((flow * 0x9e3779b1U) >> 8) & (m->room_flows - 1);
-}
-
 struct flow_state *flow_find(const struct match *m, uint32_t flow)
 {
     if (m->room_flows == 0)
@@ -48,7 +43,7 @@ static int flow_grow(struct match *m)
     return 0;
 }
 
-struct flow_state *flow_add(struct match *m, uint32_t flow)
+struct flow_state *flow_add_more(struct match *m, uint32_t flow)
 {
     struct flow_state *state = flow_find(m, flow);
     uint32_t at;

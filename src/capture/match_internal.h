@@ -3,6 +3,7 @@
 
 #include "capture/match.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -250,11 +251,46 @@ int table_keep(struct match *m, uint32_t number, const uint8_t *payload, uint32_
 void table_forget_more(struct match *m, uint32_t number);
 static inline void table_forget(struct match *m, uint32_t number)
 {
-    if ((match_rec(m, number)->flags & (REC_KEPT | REC_COVER | REC_UNLINKED)) != REC_UNLINKED)
-        table_forget_more(m, number);
+    struct rec *rec = match_rec(m, number);
+    uint32_t *slot = &m->slots[table_slot(m, rec->base, rec->pos)];
+
+    if ((rec->flags & (REC_KEPT | REC_COVER | REC_UNLINKED)) == REC_UNLINKED)
+        return;
+    /* The only one of its key, and the first of its slot: unlinked in place. */
+    if (!(rec->flags & (REC_KEPT | REC_COVER)) && *slot == number && !rec->twin_next) {
+        *slot = rec->next_key;
+        rec->flags |= REC_UNLINKED;
+        rec->twin_last = 0;
+        return;
+    }
+    table_forget_more(m, number);
 }
 /* ---- match_pair.c ---- */
 
+/* Bytes of payload that one Ethernet frame holds: more was not cut yet, or merged. */
+enum { PAIR_LARGEST_USUAL = 1460 };
+
+/* A record of what was seen nowhere before, or of a piece of it. */
+static inline void pair_write(struct match *m, struct rec *rec, const struct seen *seen,
+                              uint64_t base, uint32_t pos, uint32_t len, uint16_t id, uint64_t ns)
+{
+    rec->base = base;
+    rec->order = m->next_order++;
+    rec->pos = pos;
+    rec->len = len;
+    rec->flow = seen->flow;
+    rec->cover_next = 0;
+    rec->points = (uint16_t)(1U << seen->point);
+    rec->id = id;
+    rec->first = seen->point;
+    rec->flags = (uint8_t)((seen->flags & SEEN_TCP ? REC_TCP : 0) |
+                           (seen->flags & SEEN_FRAGMENT ? REC_FRAGMENT : 0));
+    rec->n_duplicates = 0;
+    rec->repeats = false;
+    rec->at[seen->point] = ns;
+}
+
+/* All that a packet may be: several pieces, a part of something, a duplicate, one of many that are equal. */
 int pair_packet(struct match *m, const struct seen *seen, uint64_t ns, const uint8_t *payload,
                 uint32_t n_payload);
 
@@ -287,8 +323,19 @@ struct hop_interval *series_interval(struct match *m, struct side *side, uint64_
 
 /* ---- flows, in match_flow.c ---- */
 
+static inline uint32_t flow_slot(const struct match *m, uint32_t flow)
+{
+    return (uint32_t)((flow * 0x9e3779b1U) >> 8) & (m->room_flows - 1);
+}
 struct flow_state *flow_find(const struct match *m, uint32_t flow);
-struct flow_state *flow_add(struct match *m, uint32_t flow);
+struct flow_state *flow_add_more(struct match *m, uint32_t flow);
+/* NULL: of flow 0, or of too many. */
+static inline struct flow_state *flow_add(struct match *m, uint32_t flow)
+{
+    if (m->room_flows && flow && m->flows[flow_slot(m, flow)].flow == flow)
+        return &m->flows[flow_slot(m, flow)];
+    return flow_add_more(m, flow);
+}
 const struct seen_flow *flow_words(const struct match *m, uint32_t flow);
 /* 0, 1, or -1 when nothing is known of it or its counterpart. */
 int flow_way(const struct match *m, uint32_t flow);
@@ -361,7 +408,50 @@ static inline struct waiting *match_queue_next(struct match *m, unsigned point)
 
     return q->n < q->room && q->at < q->n ? &q->all[q->n] : match_queue_more(m, point, 0);
 }
-int match_queue_added(struct match *m, unsigned point, const uint8_t *payload, uint32_t n_payload);
+struct waiting *match_queue_payload(struct match *m, unsigned point, const uint8_t *payload,
+                                    uint32_t n_payload);
+void match_odd_time(struct point_state *p, uint64_t ns);
+
+/* Merge time of what is first in the queue. */
+static inline void match_head(struct match *m, unsigned point)
+{
+    struct queue *q = &m->queue[point];
+    const struct point_state *p = &m->point[point];
+    uint64_t ns = UINT64_MAX;
+
+    if (q->at < q->n) {
+        q->corrected_ns = match_corrected(p, q->all[q->at].seen.ts_ns);
+        ns = q->corrected_ns - (uint64_t)p->align_ns;
+        ns = ns > q->latest_ns ? ns : q->latest_ns;
+    }
+    m->next_ns[m->place[point]] = ns;
+}
+
+static inline int match_queue_added(struct match *m, unsigned point, const uint8_t *payload,
+                                    uint32_t n_payload)
+{
+    struct queue *q = &m->queue[point];
+    struct point_state *p = &m->point[point];
+    struct waiting *w =
+        n_payload ? match_queue_payload(m, point, payload, n_payload) : &q->all[q->n];
+    uint64_t ns;
+
+    if (!w)
+        return -ENOMEM;
+    w->seen.point = (uint8_t)point;
+    w->payload_at = q->n_payload;
+    w->n_payload = n_payload;
+    q->n_payload += n_payload;
+    ns = w->seen.ts_ns;
+    if (p->seen == 0 || ns < p->last_raw_ns)
+        match_odd_time(p, ns);
+    p->seen++;
+    p->last_raw_ns = ns;
+    p->last_ns = ns > p->last_ns ? ns : p->last_ns;
+    if (q->n++ == q->at)
+        match_head(m, point);
+    return 0;
+}
 /* Match what may be: until some point has nothing waiting and may still send. limit_ns: merge time not to be passed. */
 int match_advance(struct match *m, uint64_t limit_ns);
 /* The clocks are known better: so is what comes first. */

@@ -5,8 +5,6 @@
 #include <errno.h>
 
 enum {
-    LARGEST_USUAL =
-        1460, /* bytes of payload that one Ethernet frame holds: more was not cut yet, or merged */
     KEPT_MOST = 64 << 10,
 };
 
@@ -101,28 +99,16 @@ static int pair_insert(struct arrival *a, uint32_t len, bool twins)
     if (!number)
         return -ENOMEM;
     rec = match_rec(m, number);
-    rec->base = a->base;
-    rec->order = m->next_order++;
-    rec->pos = a->pos;
-    rec->len = len;
-    rec->flow = a->seen->flow;
-    rec->cover_next = 0;
-    rec->points = (uint16_t)(1U << a->point);
-    rec->id = a->id;
-    rec->first = a->point;
-    rec->flags = (uint8_t)((a->seen->flags & SEEN_TCP ? REC_TCP : 0) |
-                           (a->seen->flags & SEEN_FRAGMENT ? REC_FRAGMENT : 0) |
-                           (a->n_pieces ? REC_MERGED : 0));
-    rec->n_duplicates = 0;
-    rec->repeats = false;
-    rec->at[a->point] = a->ns;
+    pair_write(m, rec, a->seen, a->base, a->pos, len, a->id, a->ns);
+    if (a->n_pieces)
+        rec->flags |= REC_MERGED;
     if (twins) {
         table_link(m, number);
         pair_mark_twins(m, number);
     } else {
         table_link_first(m, number);
     }
-    if (len > LARGEST_USUAL || (m->splits && len > 0)) {
+    if (len > PAIR_LARGEST_USUAL || (m->splits && len > 0)) {
         if (rec->flags & REC_TCP)
             table_cover(m, number);
         else if (a->seen->flags & SEEN_UDP && a->n_payload > 0 && a->n_payload <= KEPT_MOST)

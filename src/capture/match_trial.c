@@ -301,6 +301,16 @@ static size_t trial_all_pairs(const struct match *m, struct trial *t, bool nat)
     return n;
 }
 
+/* More than that there cannot be. */
+static size_t trial_most_pairs(const struct match *m, const struct trial *t)
+{
+    size_t n = 0;
+
+    for (unsigned p = 1; p < m->n; p++)
+        n += t->n[p] < t->n[0] ? t->n[p] : t->n[0];
+    return n;
+}
+
 /* ---- order of more than two points ---- */
 
 struct place {
@@ -428,7 +438,7 @@ bool trial_decide(struct match *m)
     if (trial_samples(m, &t) < 0)
         return false;
     n = trial_all_pairs(m, &t, m->nat);
-    if (m->options.nat == MATCH_NAT_AUTO) {
+    if (m->options.nat == MATCH_NAT_AUTO && n + n / 16 < trial_most_pairs(m, &t)) {
         n_nat = trial_all_pairs(m, &t, true);
         m->nat = n_nat > n + n / 16;
         n = m->nat ? n_nat : trial_all_pairs(m, &t, false);

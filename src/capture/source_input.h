@@ -27,7 +27,8 @@ struct input {
     struct input_unpack *unpack; /* owned; NULL as it is */
 };
 
-enum { INPUT_PIECE = 128 << 10, INPUT_MAX = 32 << 20 };
+/* Large, so that the kernel is called seldom; small, so that what it wrote is still in the second cache when it is read. */
+enum { INPUT_PIECE = 256 << 10, INPUT_MAX = 32 << 20 };
 
 /* "-" is stdin. */
 int input_open(const char *path, struct input *ret_input, struct err *err);

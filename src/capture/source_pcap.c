@@ -46,12 +46,21 @@ static int pcap_next(struct source *source, struct frame *ret_frame, struct err 
 {
     struct source_pcap *s = (struct source_pcap *)source;
     const uint8_t *record = input_peek(&s->input, s->header);
-    uint32_t n, wire_len;
+    uint32_t seconds, part, n, wire_len;
 
     if (!record)
         return input_failure(&s->input, "the header of a packet", err);
-    n = pcap_u32(s->swapped, record + 8);
-    wire_len = pcap_u32(s->swapped, record + 12);
+    if (s->swapped) {
+        seconds = cursor_be32(record);
+        part = cursor_be32(record + 4);
+        n = cursor_be32(record + 8);
+        wire_len = cursor_be32(record + 12);
+    } else {
+        seconds = cursor_le32(record);
+        part = cursor_le32(record + 4);
+        n = cursor_le32(record + 8);
+        wire_len = cursor_le32(record + 12);
+    }
     if (n > s->most)
         return source_bad(&s->input, err, "a packet claims to have %" PRIu32 " bytes", n);
     if (input_left(&s->input) < s->header + n) {
@@ -59,8 +68,7 @@ static int pcap_next(struct source *source, struct frame *ret_frame, struct err 
         if (!record)
             return input_failure(&s->input, "a packet", err);
     }
-    ret_frame->ts_ns = pcap_u32(s->swapped, record) * 1000000000ULL +
-                       (uint64_t)pcap_u32(s->swapped, record + 4) * s->unit_ns;
+    ret_frame->ts_ns = seconds * 1000000000ULL + (uint64_t)part * s->unit_ns;
     ret_frame->data = record + s->header;
     ret_frame->n = n;
     ret_frame->wire_len = wire_len > n ? wire_len : n;

@@ -7,6 +7,7 @@
 #include "cmd/hops_output.h"
 #include "cmd/hops_sink.h"
 #include "cmd/interrupt.h"
+#include "cmd/pair_talk.h"
 #include "cmd/record.h"
 #include "cmd/where.h"
 #include "results/progress.h"
@@ -14,28 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-static void hops_on_interval(void *arg, const struct measure_ask *ask, uint32_t index, double bps,
-                             double per_s)
-{
-    char text[TEXT_SHORT], line[64];
-
-    (void)index;
-    if (!flow_kind_asks(ask->spec.kind))
-        snprintf(line, sizeof line, "%s", text_show_rate(bps, text));
-    else
-        snprintf(line, sizeof line, "%.0f/s", per_s);
-    progress_update(arg, line);
-}
-
-static uint64_t hops_matched(const struct hops *hops)
-{
-    uint64_t n = 0;
-
-    for (uint32_t i = 0; i < hops->n_hops; i++)
-        n += hops->hops[i].matched + hops->hops[i].ambiguous;
-    return n;
-}
 
 /* Nothing was paired: the likeliest reason. */
 static void hops_say_why(const struct hops_flags *f, const struct hops *hops)
@@ -52,20 +31,6 @@ static void hops_say_why(const struct hops_flags *f, const struct hops *hops)
                                   : "the window (a longer --window?)");
 }
 
-static int hops_code(enum pair_end end, int interrupt_fd)
-{
-    static const int codes[] = {[PAIR_DONE] = EXIT_OK,
-                                [PAIR_FAILED] = EXIT_FAILED,
-                                [PAIR_ENVIRONMENT] = EXIT_ENVIRONMENT,
-                                [PAIR_UNREACHABLE] = EXIT_UNREACHABLE};
-    int signal_number;
-
-    if (end != PAIR_INTERRUPTED)
-        return codes[end];
-    signal_number = interrupt_taken(interrupt_fd);
-    return EXIT_SIGNAL + (signal_number ? signal_number : 15);
-}
-
 static int hops_show(const struct hops_flags *f, const struct hops *hops, int code)
 {
     struct err err = {0};
@@ -76,7 +41,7 @@ static int hops_show(const struct hops_flags *f, const struct hops *hops, int co
         log_say(LOG_ERROR, "%s", err.text);
         return code == EXIT_OK ? EXIT_ENVIRONMENT : code;
     }
-    if (code == EXIT_OK && hops_matched(hops) == 0) {
+    if (code == EXIT_OK && hops_paired(hops) == 0) {
         hops_say_why(f, hops);
         return EXIT_FAILED;
     }
@@ -88,7 +53,7 @@ static int hops_measure(struct hops_flags *f, struct hops_sink *sink, struct run
 {
     const uint64_t plan_ns = f->traffic ? f->hops.pair.asks[0].duration_ns : f->hops.for_ns;
     struct progress progress;
-    const struct measure_watch watch = {.on_interval = hops_on_interval, .arg = &progress};
+    const struct measure_watch watch = {.on_interval = pair_talk_on_interval, .arg = &progress};
     struct hops hops = {0};
     struct err err = {0};
     enum pair_end end;
@@ -98,7 +63,7 @@ static int hops_measure(struct hops_flags *f, struct hops_sink *sink, struct run
     progress_start(&progress, 1, "hops", "", plan_ns);
     end = hops_run(&f->hops, hops_sink_hooks(sink), interrupt_fd, &watch, run, &hops, &err);
     progress_done(&progress);
-    code = hops_code(end, interrupt_fd);
+    code = pair_talk_code(end, interrupt_fd);
     if (end == PAIR_INTERRUPTED)
         log_say(LOG_ERROR, "interrupted; what is shown is what was seen until then");
     else if (end != PAIR_DONE)

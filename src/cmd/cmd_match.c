@@ -198,15 +198,6 @@ static void match_check_same(struct match_job *job)
     }
 }
 
-static uint64_t match_total(const struct hops *hops)
-{
-    uint64_t n = 0;
-
-    for (uint32_t i = 0; i < hops->n_hops; i++)
-        n += hops->hops[i].matched + hops->hops[i].ambiguous;
-    return n;
-}
-
 /* How far one point's packets lie outside of another's time, offsets taken off; 0 they overlap. */
 static uint64_t match_apart(const struct hop_point *a, const struct hop_point *b)
 {
@@ -287,7 +278,7 @@ static int match_show(struct match_job *job, int r, const struct err *err)
     } else if (job->signal_number) {
         log_say(LOG_ERROR, "interrupted; what is shown is what was read until then");
         code = EXIT_SIGNAL + job->signal_number;
-    } else if (match_total(&job->hops) == 0) {
+    } else if (hops_paired(&job->hops) == 0) {
         match_say_why(job);
         code = code == EXIT_OK ? EXIT_FAILED : code;
     }

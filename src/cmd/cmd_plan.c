@@ -4,6 +4,7 @@
 #include "cmd/commands.h"
 #include "cmd/run_flags.h"
 #include "deploy/driver.h"
+#include "model/ports.h"
 #include "plan/steps.h"
 
 #include <stdio.h>
@@ -137,6 +138,20 @@ static void plan_repeat(const struct repeat_options *repeat)
     printf("\n");
 }
 
+/* Before the first scenario; those of ICMP and multicast have no port that answers. */
+static void plan_preflight(const struct run_options *options, const struct steps *steps)
+{
+    char ports[PORTS_TEXT_SIZE];
+
+    ports_say(options->port, options->port_last, ports);
+    for (unsigned i = 0; i < steps->n_scenarios; i++)
+        if (!steps->skip[i] && (steps->scenario[i].protocol == PROTOCOL_TCP ||
+                                steps->scenario[i].protocol == PROTOCOL_UDP)) {
+            printf("  try     who reaches whom at %s, first free one\n", ports);
+            return;
+        }
+}
+
 static void plan_scenario(const struct run_options *options, const struct scenario *s)
 {
     struct measure_ask asks[STEPS_MAX_ASKS];
@@ -189,6 +204,8 @@ static int plan_run(const struct command *command, int argc, char **argv)
             plan_agent(&flags.run, step->resource);
         if (step->kind != STEP_SCENARIO)
             continue;
+        if (n == 0 && !flags.run.no_preflight)
+            plan_preflight(&flags.run, &steps);
         plan_scenario(&flags.run, &steps.scenario[step->scenario]);
         ns += steps_scenario_ns(&flags.run, &steps.scenario[step->scenario]);
         n++;

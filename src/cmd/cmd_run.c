@@ -176,10 +176,8 @@ static int run_code(const struct run_job *job, enum runner_end end)
 
         return EXIT_SIGNAL + (signal_number ? signal_number : 15);
     }
-    if (end == RUNNER_ENVIRONMENT)
-        return EXIT_ENVIRONMENT;
-    if (end == RUNNER_UNREACHABLE)
-        return EXIT_UNREACHABLE;
+    if (end == RUNNER_ENVIRONMENT || end == RUNNER_UNREACHABLE)
+        return end == RUNNER_ENVIRONMENT ? EXIT_ENVIRONMENT : EXIT_UNREACHABLE;
     if (s.failed)
         return EXIT_FAILED;
     if (job->save_failed)

@@ -5,6 +5,7 @@
 #include "cmd/commands.h"
 #include "cmd/interrupt.h"
 #include "cmd/output.h"
+#include "cmd/pair_talk.h"
 #include "cmd/record.h"
 #include "cmd/test_flags.h"
 #include "cmd/where.h"
@@ -16,19 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-static void test_on_interval(void *arg, const struct measure_ask *ask, uint32_t index, double bps,
-                             double per_s)
-{
-    char text[TEXT_SHORT], line[64];
-
-    (void)index;
-    if (!flow_kind_asks(ask->spec.kind))
-        snprintf(line, sizeof line, "%s", text_show_rate(bps, text));
-    else
-        snprintf(line, sizeof line, "%.0f/s", per_s);
-    progress_update(arg, line);
-}
 
 static uint64_t test_plan_ns(const struct pair_options *pair)
 {
@@ -68,25 +56,11 @@ static int test_save(struct store *store, const struct run_result *run, bool qui
     return r != 0 && code == EXIT_OK ? EXIT_ENVIRONMENT : code;
 }
 
-static int test_code(enum pair_end end, int interrupt_fd)
-{
-    static const int codes[] = {[PAIR_DONE] = EXIT_OK,
-                                [PAIR_FAILED] = EXIT_FAILED,
-                                [PAIR_ENVIRONMENT] = EXIT_ENVIRONMENT,
-                                [PAIR_UNREACHABLE] = EXIT_UNREACHABLE};
-    int signal_number;
-
-    if (end != PAIR_INTERRUPTED)
-        return codes[end];
-    signal_number = interrupt_taken(interrupt_fd);
-    return EXIT_SIGNAL + (signal_number ? signal_number : 15);
-}
-
 static int test_measure(struct test_flags *f, struct run_result *run, struct store *store,
                         int interrupt_fd)
 {
     struct progress progress;
-    const struct measure_watch watch = {.on_interval = test_on_interval, .arg = &progress};
+    const struct measure_watch watch = {.on_interval = pair_talk_on_interval, .arg = &progress};
     struct err err = {0}, output_err = {0};
     char name[64];
     enum pair_end end;
@@ -99,7 +73,7 @@ static int test_measure(struct test_flags *f, struct run_result *run, struct sto
     end = pair_run(&f->pair, interrupt_fd, &watch, run, &err);
     progress_done(&progress);
     run->ended_wall_ns = clock_wall_ns();
-    code = test_code(end, interrupt_fd);
+    code = pair_talk_code(end, interrupt_fd);
     if (end != PAIR_DONE)
         log_say(LOG_ERROR, "%s", end == PAIR_INTERRUPTED ? "interrupted" : err.text);
     if (!f->no_save)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/match_packets.h"
-#include "results/hops_csv.h"
+#include "results/csv_field.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,7 +16,7 @@ void match_packets_head(const struct match_packets *p)
         snprintf(name, sizeof name, "%s to %s ns", p->names[p->order[i]],
                  p->names[p->order[i + 1]]);
         fputc(',', p->out);
-        hops_csv_text(name, p->out);
+        csv_field_text(name, p->out);
     }
     fputs(",flags\r\n", p->out);
 }
@@ -70,7 +70,7 @@ void match_packets_line(void *arg, const struct match_packet *packet)
     if (p->error)
         return;
     errno = 0;
-    hops_csv_text(p->names[packet->first], p->out);
+    csv_field_text(p->names[packet->first], p->out);
     fprintf(p->out, ",%llu,%s,", (unsigned long long)packet->at_ns[packet->first],
             backward ? "backward" : "forward");
     match_packets_flow(packet->flow, p->out);

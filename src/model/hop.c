@@ -136,6 +136,15 @@ void hops_done(struct hops *hops)
     *hops = (struct hops){0};
 }
 
+uint64_t hops_paired(const struct hops *hops)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < hops->n_hops; i++)
+        n += hops->hops[i].matched + hops->hops[i].ambiguous;
+    return n;
+}
+
 struct hop *hops_find(const struct hops *hops, unsigned from, unsigned to, bool whole)
 {
     for (uint32_t i = 0; i < hops->n_hops; i++)

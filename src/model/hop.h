@@ -121,6 +121,8 @@ struct hops {
 
 void hop_done(struct hop *hop);
 void hops_done(struct hops *hops);
+/* Pairs at all hops, and packets of which the pair could not be told. */
+uint64_t hops_paired(const struct hops *hops);
 /* The hop between two points, or NULL. */
 struct hop *hops_find(const struct hops *hops, unsigned from, unsigned to, bool whole);
 /* Room for one more, zeroed; NULL without memory. Valid until the next call. */

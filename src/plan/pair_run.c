@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/pair_run.h"
+#include "base/auto.h"
 #include "base/clock.h"
 #include "plan/peer_address.h"
+#include "plan/preflight.h"
 #include "plan/under_load.h"
 
 #include <errno.h>
@@ -266,11 +268,34 @@ static int pair_go(void *arg, struct err *err)
     return pair_measure(go->options, go->path, go->watch, go->record, go->result, err);
 }
 
+/* Whether FROM reaches the ports of all asks, before the first of them. */
+static int pair_preflight(const struct pair_go *go, struct err *err)
+{
+    const struct pair_options *options = go->options;
+    AUTO(free_p) struct preflight *preflight = NULL;
+    struct preflight_needs needs = {.n = 0};
+    int r;
+
+    if (options->no_preflight)
+        return 0;
+    preflight = calloc(1, sizeof *preflight);
+    if (!preflight)
+        return err_set(err, ENOMEM, "memory for a preflight");
+    for (unsigned i = 0; i < options->n_asks; i++)
+        preflight_ask(preflight, &needs, go->path, "", options->tool, &options->asks[i],
+                      options->under_load ? &options->stream : NULL);
+    r = preflight_run(preflight, go->path->set, err);
+    return r < 0 ? r : preflight_why(preflight, &needs, err);
+}
+
 /* The measuring, and what is to be done around it. */
 static int pair_measure_around(struct pair_go *go, struct err *err)
 {
     const struct pair_around *around = go->options->around;
+    int r = pair_preflight(go, err);
 
+    if (r < 0)
+        return r;
     return around ? around->call(around->arg, go->path, pair_go, go, err) : pair_go(go, err);
 }
 
@@ -301,6 +326,7 @@ static enum pair_end pair_why(int r, const struct scenario_result *result)
     case -ECANCELED:
         return PAIR_INTERRUPTED;
     case -ENOPKG:
+    case -EADDRINUSE:
         return PAIR_ENVIRONMENT;
     case -ECONNREFUSED:
     case -EHOSTUNREACH:

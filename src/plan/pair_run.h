@@ -36,6 +36,7 @@ struct pair_options {
     bool under_load;           /* asks[0] is the probe, stream loads the path */
     struct measure_ask stream; /* of under_load */
     enum tool tool;            /* what measures; TOOL_NONE we do */
+    bool no_preflight;         /* the ports are not tried before */
     struct repeat_options repeat;
     const struct pair_around *around; /* lent; NULL nothing */
     enum remote_host_keys host_keys;  /* of ssh:// endpoints */
@@ -48,7 +49,7 @@ enum pair_end { PAIR_DONE, PAIR_FAILED, PAIR_ENVIRONMENT, PAIR_UNREACHABLE, PAIR
 /*
  * Fills run's nodes and its one scenario, "test".
  *
- * returns PAIR_ENVIRONMENT an agent could not be started, PAIR_UNREACHABLE a host is not reached over SSH or not entered, TO
+ * returns PAIR_ENVIRONMENT an agent could not be started, or no data port is free at TO; PAIR_UNREACHABLE a host is not reached over SSH or not entered, TO
  *         has no address or nobody answers there
  */
 enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,

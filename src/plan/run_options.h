@@ -53,6 +53,7 @@ struct run_options {
     enum tool tool;  /* what measures TCP and UDP streams; TOOL_NONE we do */
     char cc[FLOW_CC_SIZE];
     uint16_t port, port_last;
+    bool no_preflight; /* the ports are not tried before the tests */
     bool ipv6;
     char group[FLOW_ADDRESS_SIZE]; /* of multicast; "" scenario_group() */
     bool inter_node_only, same_network_only, stop_on_error;

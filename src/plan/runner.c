@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plan/runner.h"
+#include "base/auto.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "plan/measure.h"
 #include "plan/peer.h"
 #include "plan/place_path.h"
 #include "plan/repeat.h"
-#include "plan/scenario_hops.h"
+#include "plan/runner_state.h"
 #include "plan/tool_run.h"
 #include "plan/under_load.h"
 
@@ -17,35 +17,7 @@
 
 enum { RUNNER_HELLO_S = 10, RUNNER_CLOCK_ASKS = 5, RUNNER_QUIT_MS = 500 };
 
-/* A resource as it stands. */
-struct staged {
-    const struct resource *resource;
-    struct placed placed;
-    bool tried;       /* create was called: destroy it */
-    bool unreachable; /* a host that is not reached, or not entered */
-    char broken[320]; /* why it cannot be used; "" it can */
-    char text[LEDGER_TEXT_SIZE];
-};
-
-struct runner {
-    const struct run_options *options;
-    const struct driver *driver;
-    const struct runner_hooks *hooks;
-    struct driver_state *state; /* owned */
-    struct ledger *ledger;      /* lent */
-    struct run_result *run;     /* lent */
-    struct peer_set peers;
-    struct staged staged[STEPS_RESOURCES]; /* in the order of making */
-    unsigned n_staged;
-    struct steps steps;
-    unsigned n_begun;
-    unsigned n_measured;        /* times that a scenario's path stood */
-    bool done[SCENARIO_COUNT];  /* needs no further round */
-    bool begun[SCENARIO_COUNT]; /* was tried in a round */
-    bool interrupted;
-};
-
-static struct staged *runner_staged(struct runner *r, const char *name)
+struct staged *runner_staged(struct runner *r, const char *name)
 {
     for (unsigned i = 0; i < r->n_staged; i++)
         if (strcmp(r->staged[i].resource->name, name) == 0)
@@ -226,9 +198,8 @@ static int runner_addresses(struct runner *r, const struct scenario *scenario,
 }
 
 /* The path of a scenario; a broken thing on it is the error. */
-static int runner_path(struct runner *r, const struct scenario *scenario,
-                       struct scenario_result *result, struct measure_path *ret_path,
-                       struct err *err)
+int runner_path(struct runner *r, const struct scenario *scenario, struct scenario_result *result,
+                struct measure_path *ret_path, struct err *err)
 {
     struct staged *from = runner_staged(r, scenario->from), *to = runner_staged(r, scenario->to);
     int ret;
@@ -257,6 +228,10 @@ static int runner_path(struct runner *r, const struct scenario *scenario,
                                           : "IPv4");
     if (scenario->protocol == PROTOCOL_MULTICAST)
         runner_group(r, scenario, result, ret_path);
+    if (r->blocked && r->blocked[scenario - r->steps.scenario].code) {
+        *err = r->blocked[scenario - r->steps.scenario];
+        return -err->code;
+    }
     return 0;
 }
 
@@ -289,50 +264,6 @@ static int runner_ask(struct runner *r, const struct scenario *scenario,
     if (r->options->tool && stream)
         return tool_measure(r->options->tool, &ends, path, ask, result, err);
     return measure(path, ask, watch, result, err);
-}
-
-/*
- * Where the time goes on a scenario's path. In the lab all namespaces are on this machine; of what is there already only
- * the namespaces of this machine are known, and else the two ends. The scenario's own numbers stand also without: only an
- * interruption ends it.
- */
-static int runner_hops(struct runner *r, const struct scenario *scenario,
-                       const struct measure_path *path, const struct measure_ask *ask,
-                       struct scenario_result *result, struct err *err)
-{
-    struct hop_path_place places[HOP_PATH_PLACES] = {0};
-    struct scenario_hops hops = {.places = places,
-                                 .nat_to = scenario->floating ? result->to.address : "",
-                                 .back_to = result->from.address,
-                                 .sink = r->hooks->hop_sink};
-    struct err why = {0};
-    int ret;
-
-    if (r->steps.there && !place_path_is_here(runner_staged(r, scenario->from)->resource,
-                                              runner_staged(r, scenario->to)->resource)) {
-        hops.far = peer_find(&r->peers, scenario->to);
-        hops.n_places = 1;
-        snprintf(places[0].name, sizeof places[0].name, "%.31s", scenario->from);
-        snprintf(hops.far_place.name, sizeof hops.far_place.name, "%.31s", scenario->to);
-    }
-    for (unsigned i = 0; i < r->peers.n_peers && i < HOP_PATH_PLACES && !hops.far; i++) {
-        const struct peer *peer = r->peers.peers[i];
-
-        if (r->steps.there && !place_path_is_local(runner_staged(r, peer->name)->resource))
-            continue;
-        if (peer == path->client)
-            hops.from = hops.n_places;
-        snprintf(places[hops.n_places].name, sizeof places->name, "%.31s", peer->name);
-        snprintf(places[hops.n_places++].netns, sizeof places->netns, "pid:%u", peer->pid);
-    }
-    ret = scenario_hops_measure(&hops, path, ask, result, &why);
-    if (ret == 0)
-        return 0;
-    snprintf(result->hops_reason, sizeof result->hops_reason, "%.*s",
-             (int)sizeof result->hops_reason - 1, why.text);
-    if (ret == -ECANCELED && err)
-        *err = why;
-    return ret == -ECANCELED ? ret : 0;
 }
 
 /* The asks of a scenario one after the other; then what its repetitions say so far. */
@@ -521,21 +452,24 @@ static enum runner_end runner_rounds(struct runner *r)
 /* Nothing could be measured; which kind of nothing. */
 static enum runner_end runner_nothing(struct runner *r)
 {
-    enum runner_end end = RUNNER_ENVIRONMENT;
+    bool blocked = false, unreachable = false;
 
+    for (unsigned i = 0; i < SCENARIO_COUNT && r->blocked; i++)
+        blocked |= r->blocked[i].code != 0;
     for (unsigned i = 0; i < r->n_staged; i++)
-        if (r->staged[i].unreachable)
-            end = RUNNER_UNREACHABLE;
+        unreachable |= r->staged[i].unreachable;
     text_copy(r->run->error, sizeof r->run->error,
-              end == RUNNER_UNREACHABLE
+              unreachable
                   ? "no scenario could be measured: the hosts that they need were not reached"
+              : blocked        ? "no scenario could be measured: the data ports are not reached"
               : r->steps.there ? "no scenario could be measured: no agent runs where they need one"
                                : "no scenario could be measured: nothing it needs could be made");
-    return end;
+    return blocked || unreachable ? RUNNER_UNREACHABLE : RUNNER_ENVIRONMENT;
 }
 
 static enum runner_end runner_steps(struct runner *r)
 {
+    struct err err = {0};
     uint64_t began = clock_mono_ns();
     bool agents_begun = false;
     enum runner_end end;
@@ -553,6 +487,8 @@ static enum runner_end runner_steps(struct runner *r)
             runner_agent(r, step->resource);
         }
     }
+    if (!r->interrupted && !r->options->no_preflight && runner_preflight(r, &err) == -ECANCELED)
+        r->interrupted = true;
     if (r->interrupted)
         return runner_interrupted(r);
     end = runner_rounds(r);
@@ -596,5 +532,6 @@ enum runner_end runner_run(const struct run_options *options, const struct drive
     }
     end = runner_steps(&r);
     runner_undo(&r);
+    free(r.blocked);
     return end;
 }

@@ -2,6 +2,7 @@
 #include "plan/tool_run.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "model/ports.h"
 #include "plan/tool_parse.h"
 
 #include <errno.h>
@@ -29,19 +30,20 @@ enum {
 
 /*
  * $1: the port on which the tool will listen, in hex as the kernel prints it, or "" for a client; $2 the state that says so;
- * then the tool's words. A port that is taken already would be mistaken for the tool's, so it is looked for before.
+ * $3 all ports that it will need, as "1389|138A"; then the tool's words. A port that is taken already would be mistaken for
+ * the tool's, so it is looked for before.
  */
 static const char tool_script[] =
-    "port=$1 state=$2; shift 2\n"
+    "port=$1 state=$2 all=$3; shift 3\n"
     "command -v \"$1\" >/dev/null 2>&1 || { echo 'vnperf-tool: missing'; exit 127; }\n"
     "listens() { cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 2>/dev/null |\n"
-    "    grep -q \":$port [0-9A-F]*:0000 $state \"; }\n"
-    "if [ \"$port\" ] && listens; then echo 'vnperf-tool: taken'; exit 1; fi\n"
+    "    grep -qE \":($1) [0-9A-F]*:0000 $state \"; }\n"
+    "if [ \"$port\" ] && listens \"$all\"; then echo 'vnperf-tool: taken'; exit 1; fi\n"
     "exec 3<&0\n"
     "\"$@\" 3<&- </dev/null 2>&1 & tool=$!\n"
     "{ read -r _ <&3; kill \"$tool\"; } >/dev/null 2>&1 & watch=$!\n"
     "if [ \"$port\" ]; then\n"
-    "    until listens || ! kill -0 \"$tool\" 2>/dev/null; do sleep 0.02; done\n"
+    "    until listens \"$port\" || ! kill -0 \"$tool\" 2>/dev/null; do sleep 0.02; done\n"
     "    if kill -0 \"$tool\" 2>/dev/null; then echo 'vnperf-tool: ready'; fi\n"
     "fi\n"
     "wait \"$tool\"; code=$?\n"
@@ -68,10 +70,9 @@ static void tool_add(struct tool_words *w, const char *fmt, ...)
     va_end(ap);
 }
 
-/* Data ports come first, one a flow; the control connection's is behind them: VMTP's 5001 and 5002. */
-static unsigned tool_control_port(const struct measure_ask *ask)
+unsigned tool_control_port(enum tool tool, const struct measure_ask *ask)
 {
-    return ask->spec.port + ask->spec.n_flows;
+    return tool == TOOL_NUTTCP ? ask->spec.port + ask->spec.n_flows : ask->spec.port;
 }
 
 static void tool_nuttcp(struct tool_words *w, const struct measure_ask *ask, const char *address,
@@ -93,7 +94,7 @@ static void tool_nuttcp(struct tool_words *w, const struct measure_ask *ask, con
     }
     if (strchr(address, ':'))
         tool_add(w, "-6");
-    tool_add(w, "-P%u", tool_control_port(ask));
+    tool_add(w, "-P%u", tool_control_port(TOOL_NUTTCP, ask));
     if (server)
         return;
     tool_add(w, "-p%u", s->port);
@@ -254,21 +255,40 @@ struct tool_process {
     size_t used;
 };
 
+/* Those on which the server will listen in the way that its first one does. */
+static void tool_ports(enum tool tool, const struct measure_ask *ask, char *ret, size_t size)
+{
+    unsigned port = tool_control_port(tool, ask), first = port;
+    size_t used = 0;
+
+    if (ask->spec.kind == FLOW_TCP_STREAM)
+        first = ask->spec.port;
+    for (; first <= port && used < size; first++)
+        used += (size_t)snprintf(ret + used, size - used, "%s%04X", used ? "|" : "", first);
+}
+
 static int tool_start(struct tool_process *p, const struct tool_ends *ends, enum tool tool,
                       const struct measure_ask *ask, const char *address, struct err *err)
 {
     struct tool_words w = tool_words(tool, ask, address, p->server);
     bool udp = ask->spec.kind == FLOW_UDP_STREAM && tool == TOOL_IPERF;
-    char port[8] = "",
-         *argv[TOOL_WORDS + 8] = {(char *)"/bin/sh",     (char *)"-c", (char *)tool_script,
-                                  (char *)"vnperf-tool", port,         (char *)(udp ? "07" : "0A")};
+    char port[8] = "", all[5 * (TOOL_NUTTCP_FLOWS + 1) + 1] = "",
+         *argv[TOOL_WORDS + 8] = {(char *)"/bin/sh",
+                                  (char *)"-c",
+                                  (char *)tool_script,
+                                  (char *)"vnperf-tool",
+                                  port,
+                                  (char *)(udp ? "07" : "0A"),
+                                  all};
+    unsigned control = tool_control_port(tool, ask);
     int r;
 
-    if (p->server)
-        snprintf(port, sizeof port, "%04X",
-                 tool == TOOL_NUTTCP ? tool_control_port(ask) : ask->spec.port);
+    if (p->server) {
+        snprintf(port, sizeof port, "%04X", control);
+        tool_ports(tool, ask, all, sizeof all);
+    }
     for (unsigned i = 0; i < w.n; i++)
-        argv[6 + i] = w.word[i];
+        argv[7 + i] = w.word[i];
     r = ends->spawn(ends->arg, p->server, argv, &p->spawned, err);
     if (r < 0)
         return err_wrap(err, r, "starting %s at %s", tool_name[tool],
@@ -343,8 +363,7 @@ static int tool_why(const struct tool_process *p, enum tool tool, const struct t
     }
     if (strstr(p->output, "vnperf-tool: taken\n"))
         return err_set(err, EADDRINUSE, "port %u at %s, which %s needs",
-                       tool == TOOL_NUTTCP ? tool_control_port(ask) : ask->spec.port, where,
-                       tool_name[tool]);
+                       tool_control_port(tool, ask), where, tool_name[tool]);
     return 0;
 }
 
@@ -460,20 +479,57 @@ static int tool_take(struct measurement *m, enum tool tool, const struct measure
     return -ENODATA;
 }
 
-int tool_measure(enum tool tool, const struct tool_ends *ends, const struct measure_path *path,
-                 const struct measure_ask *ask, struct scenario_result *scenario, struct err *err)
+/* One test on the ports that ask begins with. */
+static int tool_test(struct measurement *m, enum tool tool, const struct tool_ends *ends,
+                     const struct measure_path *path, const struct measure_ask *ask,
+                     struct err *err)
 {
     struct tool_process *processes = calloc(2, sizeof *processes), *server, *client;
-    struct measurement *m = scenario_result_add(scenario);
     int r;
 
-    if (!processes || !m) {
-        free(processes);
+    if (!processes)
         return err_set(err, ENOMEM, "memory for a measurement");
-    }
     server = &processes[0];
     client = &processes[1];
     server->server = true;
+    r = tool_processes(server, client, tool, ends, path, ask, err);
+    if (r == 0)
+        r = tool_take(m, tool, ask, client->output, server->output, err);
+    /* The client first: a server whose client is gone has nothing to say. */
+    if (client->started)
+        spawned_end(&client->spawned, (uint64_t)TOOL_END_MS * CLOCK_MS);
+    if (server->started)
+        spawned_end(&server->spawned, (uint64_t)TOOL_END_MS * CLOCK_MS);
+    free(processes);
+    return r;
+}
+
+/* All ports from which the test could begin were taken; a single one has a sentence of its own. */
+static int tool_none_free(enum tool tool, const struct tool_ends *ends,
+                          const struct flow_spec *spec, struct err *err)
+{
+    char ports[PORTS_TEXT_SIZE];
+
+    if (spec->port_last > spec->port) {
+        ports_say(spec->port, spec->port_last, ports);
+        err_say(err, "%s: all of TCP and UDP %s that %s could use are taken (--port names others)",
+                ends->server, ports, tool_name[tool]);
+        if (err)
+            err->code = EADDRINUSE;
+    }
+    return -EADDRINUSE;
+}
+
+int tool_measure(enum tool tool, const struct tool_ends *ends, const struct measure_path *path,
+                 const struct measure_ask *asked, struct scenario_result *scenario, struct err *err)
+{
+    struct measurement *m = scenario_result_add(scenario);
+    struct measure_ask with = *asked, *ask = &with;
+    unsigned last = ask->spec.port_last;
+    int r;
+
+    if (!m)
+        return err_set(err, ENOMEM, "memory for a measurement");
     m->kind = ask->spec.kind;
     m->reverse = ask->spec.direction == FLOW_REVERSE;
     m->payload_bytes = ask->spec.payload_bytes;
@@ -484,15 +540,14 @@ int tool_measure(enum tool tool, const struct tool_ends *ends, const struct meas
     snprintf(m->limit_reason, sizeof m->limit_reason, "%s does not tell", tool_name[tool]);
     r = tool_check(tool, ask, err);
     if (r == 0)
-        r = tool_processes(server, client, tool, ends, path, ask, err);
-    if (r == 0)
-        r = tool_take(m, tool, ask, client->output, server->output, err);
-    /* The client first: a server whose client is gone has nothing to say. */
-    if (client->started)
-        spawned_end(&client->spawned, (uint64_t)TOOL_END_MS * CLOCK_MS);
-    if (server->started)
-        spawned_end(&server->spawned, (uint64_t)TOOL_END_MS * CLOCK_MS);
-    free(processes);
+        r = tool_test(m, tool, ends, path, ask, err);
+    /* Of a taken port no more is known than of the next one. */
+    while (r == -EADDRINUSE && tool_control_port(tool, ask) < last) {
+        m->port = ++ask->spec.port;
+        r = tool_test(m, tool, ends, path, ask, err);
+    }
+    if (r == -EADDRINUSE)
+        r = tool_none_free(tool, ends, &asked->spec, err);
     if (r < 0 && err)
         snprintf(m->error, sizeof m->error, "%.*s", (int)sizeof m->error - 1, err->text);
     return r;

@@ -31,10 +31,15 @@ struct tool_ends {
 /* The tool of that name. */
 int tool_find(const char *name, enum tool *ret_tool, struct err *err);
 
+/* Where the server takes its control connection: nuttcp behind its data ports, one a flow, VMTP's 5001 and 5002. */
+unsigned tool_control_port(enum tool tool, const struct measure_ask *ask);
+
 /* What the tool cannot do is -EINVAL with a sentence. */
 int tool_check(enum tool tool, const struct measure_ask *ask, struct err *err);
 
-/* Adds one measurement to the scenario, also when it failed. path's agents are kept alive meanwhile, and do nothing. */
+/*
+ * Adds one measurement to the scenario, also when it failed. Ports that are taken are passed over up to spec.port_last. path's agents are kept alive meanwhile, and do nothing.
+ */
 int tool_measure(enum tool tool, const struct tool_ends *ends, const struct measure_path *path,
                  const struct measure_ask *ask, struct scenario_result *scenario, struct err *err);
 

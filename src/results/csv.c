@@ -2,6 +2,7 @@
 #include "results/csv.h"
 
 #include "model/metric.h"
+#include "results/csv_field.h"
 #include "results/doc.h"
 #include "results/repeats.h"
 
@@ -32,33 +33,6 @@ enum {
     CSV_SIDES = sizeof csv_sides / sizeof *csv_sides,
 };
 
-static void csv_text(const char *text, FILE *out)
-{
-    if (!text[strcspn(text, ",\"\r\n")] && *text != ' ') {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
-static void csv_value(const json_t *value, FILE *out)
-{
-    if (json_is_string(value))
-        csv_text(json_string_value(value), out);
-    else if (json_is_integer(value))
-        fprintf(out, "%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value))
-        fprintf(out, "%.15g", json_real_value(value));
-    else if (json_is_boolean(value))
-        fputs(json_is_true(value) ? "true" : "false", out);
-}
-
 static void csv_line_repeats(const json_t *m, const json_t *entry, FILE *out)
 {
     const json_t *whole = json_object_get(entry, doc_text(entry, "metric"));
@@ -71,9 +45,9 @@ static void csv_line_repeats(const json_t *m, const json_t *entry, FILE *out)
     for (unsigned i = 0; i < CSV_REPEATS; i++) {
         fputc(',', out);
         if (i == 0 && entry)
-            csv_text("median", out);
+            csv_field_text("median", out);
         else
-            csv_value(values[i], out);
+            csv_field_value(values[i], out);
     }
 }
 
@@ -83,26 +57,26 @@ static void csv_line(const char *run_id, const json_t *scenario, const json_t *m
 {
     const json_t *rtt = doc_at(measurement, "rtt_ns");
 
-    csv_text(run_id, out);
+    csv_field_text(run_id, out);
     for (unsigned i = 0; i < CSV_SCENARIO; i++) {
         fputc(',', out);
-        csv_value(doc_at(scenario, csv_scenario[i]), out);
+        csv_field_value(doc_at(scenario, csv_scenario[i]), out);
     }
     for (unsigned i = 0; i < CSV_MEASUREMENT; i++) {
         fputc(',', out);
-        csv_value(doc_at(measurement, csv_measurement[i]), out);
+        csv_field_value(doc_at(measurement, csv_measurement[i]), out);
     }
     for (int m = 0; m < METRIC_COUNT_; m++) {
         fputc(',', out);
-        csv_value(doc_at(measurement, metric_table[m].name), out);
+        csv_field_value(doc_at(measurement, metric_table[m].name), out);
     }
     for (unsigned i = 0; i < CSV_RTT; i++) {
         fputc(',', out);
-        csv_value(doc_at(rtt, csv_rtt[i]), out);
+        csv_field_value(doc_at(rtt, csv_rtt[i]), out);
     }
     for (unsigned i = 0; i < CSV_WORDS; i++) {
         fputc(',', out);
-        csv_value(doc_at(measurement, csv_words[i]), out);
+        csv_field_value(doc_at(measurement, csv_words[i]), out);
     }
     csv_line_repeats(measurement, entry, out);
     for (unsigned i = 0; i < CSV_SIDES; i++) {
@@ -110,7 +84,7 @@ static void csv_line(const char *run_id, const json_t *scenario, const json_t *m
 
         for (int m = 0; m < METRIC_COUNT_; m++) {
             fputc(',', out);
-            csv_value(doc_at(side, metric_table[m].name), out);
+            csv_field_value(doc_at(side, metric_table[m].name), out);
         }
     }
     fputs("\r\n", out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "results/hops_csv.h"
 
+#include "results/csv_field.h"
 #include "results/doc.h"
 
 #include <string.h>
@@ -17,33 +18,6 @@ enum {
     HOPS_CSV_DELAYS = sizeof hops_csv_delays / sizeof *hops_csv_delays,
     HOPS_CSV_DELAY = sizeof hops_csv_delay / sizeof *hops_csv_delay,
 };
-
-void hops_csv_text(const char *text, FILE *out)
-{
-    if (!text[strcspn(text, ",\"\r\n")] && *text != ' ') {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
-static void hops_csv_value(const json_t *value, FILE *out)
-{
-    if (json_is_string(value))
-        hops_csv_text(json_string_value(value), out);
-    else if (json_is_integer(value))
-        fprintf(out, "%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value))
-        fprintf(out, "%.15g", json_real_value(value));
-    else if (json_is_boolean(value))
-        fputs(json_is_true(value) ? "true" : "false", out);
-}
 
 void hops_csv_print(const json_t *hops, FILE *out)
 {
@@ -71,7 +45,7 @@ void hops_csv_print(const json_t *hops, FILE *out)
             if (flag && !value)
                 fputs("false", out);
             else
-                hops_csv_value(value, out);
+                csv_field_value(value, out);
         }
         for (unsigned d = 0; d < HOPS_CSV_DELAYS; d++)
             for (unsigned k = 0; k < HOPS_CSV_DELAY; k++) {
@@ -79,7 +53,7 @@ void hops_csv_print(const json_t *hops, FILE *out)
 
                 snprintf(path, sizeof path, "%s_ns.%s", hops_csv_delays[d], hops_csv_delay[k]);
                 fputc(',', out);
-                hops_csv_value(doc_at(hop, path), out);
+                csv_field_value(doc_at(hop, path), out);
             }
         fputs("\r\n", out);
     }

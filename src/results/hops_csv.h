@@ -11,6 +11,3 @@
  * source  RFC 4180: lines end in CR LF, a quote inside quotes is doubled
  */
 void hops_csv_print(const json_t *hops, FILE *out);
-
-/* One field, in quotes where it needs them. */
-void hops_csv_text(const char *text, FILE *out);

@@ -8,6 +8,7 @@
 #include "results/hops_note.h"
 #include "results/hops_waterfall.h"
 #include "results/json_out.h"
+#include "results/table_text.h"
 
 #include <errno.h>
 #include <libsmartcols/libsmartcols.h>
@@ -15,8 +16,6 @@
 
 enum {
     HOPS_TABLE_CELL = 128,
-    HOPS_TABLE_COLUMNS = 100,
-    HOPS_TABLE_LINE = 768,
     HOPS_TABLE_FEW = 24, /* flows and parts of a series that the narrow table has of a hop */
 };
 
@@ -210,15 +209,6 @@ static void hops_table_heading(const struct hops_table *t, const char *text)
                 t->colour ? "\033[0m" : "");
 }
 
-static void hops_table_markdown_cell(const char *text, FILE *out)
-{
-    for (; *text; text++) {
-        if (strchr("|\\`*_<>[]", *text))
-            fputc('\\', out);
-        fputc(*text, out);
-    }
-}
-
 static void hops_table_markdown(const struct hops_table *t, const struct hops_column *columns,
                                 size_t n_columns, const json_t *rows, size_t n_rows)
 {
@@ -238,7 +228,7 @@ static void hops_table_markdown(const struct hops_table *t, const struct hops_co
                 continue;
             columns[c].show(json_array_get(rows, i), columns[c].path, cell);
             fputs("| ", t->out);
-            hops_table_markdown_cell(cell, t->out);
+            table_text_markdown(cell, t->out);
             fputc(' ', t->out);
         }
         fputs("|\n", t->out);
@@ -343,35 +333,15 @@ static int hops_table_parts(const struct hops_table *t, const json_t *list, cons
     return r;
 }
 
-/* A text of any length under its head, cut between words where it would pass the width. */
 static void hops_table_note(void *arg, const char *text)
 {
     struct hops_table *t = arg;
-    size_t indent = doc_columns(t->indent) + 2, at = indent;
+    char head[HOPS_TABLE_CELL];
 
     if (t->n_notes++ == 0)
         fputc('\n', t->out);
-    fprintf(t->out, "%s- ", t->indent);
-    while (*text) {
-        size_t len = strcspn(text, " ");
-        char word[HOPS_TABLE_LINE];
-        size_t wide;
-
-        if (len >= sizeof word)
-            len = sizeof word - 1;
-        memcpy(word, text, len);
-        word[len] = 0;
-        wide = doc_columns(word);
-        if (at > indent && at + 1 + wide > HOPS_TABLE_COLUMNS) {
-            fprintf(t->out, "\n%*s", (int)indent, "");
-            at = indent;
-        }
-        fprintf(t->out, "%s%s", at > indent ? " " : "", word);
-        at += wide + (at > indent);
-        text += len;
-        text += strspn(text, " ");
-    }
-    fputc('\n', t->out);
+    snprintf(head, sizeof head, "%s- ", t->indent);
+    table_text_wrap(head, text, t->out);
 }
 
 static bool hops_table_has_waterfall(const json_t *hops)

@@ -8,6 +8,7 @@
 #include "results/json_out.h"
 #include "results/repeats.h"
 #include "results/table_column.h"
+#include "results/table_text.h"
 
 #include <errno.h>
 #include <libsmartcols/libsmartcols.h>
@@ -16,7 +17,7 @@
 const char *const table_format_name[TABLE_FORMAT_COUNT] = {"table",  "wide", "json",
                                                            "ndjson", "csv",  "markdown"};
 
-enum { TABLE_COLUMNS = 100, TABLE_LINE_SIZE = 512, TABLE_NOTES = 32 };
+enum { TABLE_LINE_SIZE = 512, TABLE_NOTES = 32 };
 
 /* What is drawn: rows in the document's order, and what belongs under the table. */
 struct table {
@@ -41,35 +42,6 @@ int table_format_find(const char *name)
 static const char *table_paint(const struct table *t, const char *code)
 {
     return t->colour ? code : "";
-}
-
-/* A text of any length under the indent, cut between words where it would pass the width. */
-static void table_wrap(const struct table *t, const char *head, const char *text)
-{
-    char line[TABLE_LINE_SIZE];
-    size_t indent = doc_columns(head), at = indent;
-    const char *p = line;
-
-    doc_clean(line, sizeof line, text);
-    fputs(head, t->out);
-    while (*p) {
-        size_t len = strcspn(p, " ");
-        char word[TABLE_LINE_SIZE];
-        size_t wide;
-
-        memcpy(word, p, len);
-        word[len] = 0;
-        wide = doc_columns(word);
-        if (at > indent && at + 1 + wide > TABLE_COLUMNS) {
-            fprintf(t->out, "\n%*s", (int)indent, "");
-            at = indent;
-        }
-        fprintf(t->out, "%s%s", at > indent ? " " : "", word);
-        at += wide + (at > indent);
-        p += len;
-        p += strspn(p, " ");
-    }
-    fputc('\n', t->out);
 }
 
 /* Left out by the user's own choice: counted, not drawn. */
@@ -189,7 +161,7 @@ static void table_head(const struct table *t, const json_t *document)
     }
     fputc('\n', t->out);
     if (*doc_text(document, "run.description"))
-        table_wrap(t, "", doc_text(document, "run.description"));
+        table_text_wrap("", doc_text(document, "run.description"), t->out);
     if (node) {
         char kernel[64], cpu[80], cc[24];
 
@@ -199,17 +171,17 @@ static void table_head(const struct table *t, const json_t *document)
         snprintf(text, sizeof text, "kernel %s, %llu CPUs%s%s%s, default congestion control %s",
                  *kernel ? kernel : "-", (unsigned long long)doc_count(node, "cpus"),
                  *cpu ? " (" : "", cpu, *cpu ? ")" : "", *cc ? cc : "-");
-        table_wrap(t, "", text);
+        table_text_wrap("", text, t->out);
     }
     if (doc_at(document, "run.repeat.seed")) {
         snprintf(text, sizeof text, "%llu round%s, in an order by seed %llu",
                  (unsigned long long)doc_count(document, "run.repeat.n"),
                  doc_count(document, "run.repeat.n") == 1 ? "" : "s",
                  (unsigned long long)doc_count(document, "run.repeat.seed"));
-        table_wrap(t, "", text);
+        table_text_wrap("", text, t->out);
     }
     if (*doc_text(document, "run.error"))
-        table_wrap(t, "", doc_text(document, "run.error"));
+        table_text_wrap("", doc_text(document, "run.error"), t->out);
 }
 
 static void table_foot(const struct table *t, const json_t *document)
@@ -223,7 +195,7 @@ static void table_foot(const struct table *t, const json_t *document)
         char head[16];
 
         snprintf(head, sizeof head, "[%u] ", i + 1);
-        table_wrap(t, head, t->notes[i]);
+        table_text_wrap(head, t->notes[i], t->out);
     }
     fprintf(t->out, "%llu scenario%s: %llu passed, %llu failed, %llu skipped",
             (unsigned long long)doc_count(document, "summary.total"),
@@ -235,7 +207,7 @@ static void table_foot(const struct table *t, const json_t *document)
         fprintf(t->out, " (%zu not chosen)", t->n_not_chosen);
     fputc('\n', t->out);
     for (size_t i = 0; i < n_left; i++)
-        table_wrap(t, "left behind: ", doc_text(json_array_get(left, i), ""));
+        table_text_wrap("left behind: ", doc_text(json_array_get(left, i), ""), t->out);
     if (n_left == 0 && json_is_true(doc_at(document, "cleanup.done")))
         fputs("nothing left behind\n", t->out);
 }
@@ -303,13 +275,13 @@ static void table_asides(const struct table *t, const struct table_row *row, con
     char text[TABLE_REPEATS_SIZE], target[TABLE_CELL_SIZE];
 
     for (unsigned i = 0; table_column_target(row, i, target); i++)
-        table_wrap(t, head, target);
+        table_text_wrap(head, target, t->out);
     table_column_rise(row, target);
     if (*target)
-        table_wrap(t, head, target);
+        table_text_wrap(head, target, t->out);
     table_column_repeats(row, text);
     if (*text)
-        table_wrap(t, head, text);
+        table_text_wrap(head, text, t->out);
 }
 
 /* Why a row failed or was skipped. The scenario's own reason stands under its last row. */
@@ -322,9 +294,9 @@ static void table_reasons(const struct table *t, size_t i)
 
     /* "repetition 3 of 10: …" tells it too. */
     if (*error && !(last && strstr(reason, error)))
-        table_wrap(t, "     ", error);
+        table_text_wrap("     ", error, t->out);
     if (last && *reason)
-        table_wrap(t, "     ", reason);
+        table_text_wrap("     ", reason, t->out);
 }
 
 /* Where on the scenario's path the time went, under its last row. */
@@ -339,7 +311,7 @@ static int table_hops(const struct table *t, size_t i)
     if (json_is_object(hops))
         r = hops_table_inset(hops, t->wide, t->colour, "     ", t->out);
     if (*reason)
-        table_wrap(t, "     ", reason);
+        table_text_wrap("     ", reason, t->out);
     return r;
 }
 
@@ -405,15 +377,6 @@ static int table_draw(const struct table *t)
     return r;
 }
 
-static void table_markdown_cell(const char *text, FILE *out)
-{
-    for (; *text; text++) {
-        if (strchr("|\\`*_<>[]", *text))
-            fputc('\\', out);
-        fputc(*text, out);
-    }
-}
-
 static void table_markdown(const struct table *t)
 {
     size_t n_columns;
@@ -435,7 +398,7 @@ static void table_markdown(const struct table *t)
                 continue;
             columns[c].show(&t->rows[i], columns[c].path, cell);
             fputs("| ", t->out);
-            table_markdown_cell(cell, t->out);
+            table_text_markdown(cell, t->out);
             fputc(' ', t->out);
         }
         fputs("|\n", t->out);
@@ -458,7 +421,7 @@ static void table_markdown(const struct table *t)
             continue;
         doc_clean(id, sizeof id, doc_text(scenario, "id"));
         snprintf(head, sizeof head, "- %s: ", id);
-        table_wrap(t, head, reason);
+        table_text_wrap(head, reason, t->out);
     }
 }
 

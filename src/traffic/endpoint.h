@@ -41,8 +41,9 @@ struct engine {
     uint32_t tag;     /* derived from the token: what every datagram of the session carries */
     atomic_bool
         stop; /* workers look at it at least every 100 ms; set by the engine, or when a worker fails */
-    int done_fd; /* owned; eventfd: each worker adds 1 when it is done */
-    void *arg;   /* lent by the caller of engine_adopt_as(): what its hooks keep; else NULL */
+    _Atomic uint64_t heard_ns; /* worker_heard(): when a flow last got something */
+    int done_fd;               /* owned; eventfd: each worker adds 1 when it is done */
+    void *arg; /* lent by the caller of engine_adopt_as(): what its hooks keep; else NULL */
 };
 
 struct worker {
@@ -128,6 +129,15 @@ void worker_window_end(struct worker *worker);
 bool worker_sleep_until(const struct worker *worker, uint64_t mono_ns);
 /* A flow has failed: its error, and the words for it (kept from the first). */
 void worker_fail(struct worker *worker, struct flow *flow, int error, const char *what);
+/* A flow got something. Kept to a tenth of a second, so that threads do not fight for its cache line. */
+void worker_heard(struct worker *worker, uint64_t now_ns);
+/*
+ * Has the peer vanished, of which a flow has heard nothing since since_ns? Not while other flows of the trial hear of it: one of
+ * a thousand may wait for its turn, or for TCP to send once more and once more (0.2, 0.4, 0.8 … s after each other). With
+ * the trial patience ends for all.
+ */
+bool worker_deaf(const struct worker *worker, uint64_t since_ns, uint64_t now_ns,
+                 uint64_t patience_ns);
 
 /* token.c: the first bytes of every connection, and the first datagram of every UDP flow. */
 enum { TOKEN_HELLO_BYTES = 32 };

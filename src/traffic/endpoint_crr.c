@@ -108,7 +108,7 @@ static bool crr_may_wait(struct crr *c)
     crr_look(c);
     if (crr_stopped(c))
         return false;
-    if (c->now_ns > c->began_ns + ENDPOINT_STALL_S * (uint64_t)CLOCK_S)
+    if (worker_deaf(c->worker, c->began_ns, c->now_ns, ENDPOINT_STALL_S * (uint64_t)CLOCK_S))
         return crr_fail(c, ETIMEDOUT, "no answer for 3 s");
     return true;
 }
@@ -232,6 +232,7 @@ static bool crr_transaction(struct crr *c, uint64_t from_ns)
     if (!crr_send(c) || !crr_receive(c))
         return false;
     c->now_ns = clock_mono_ns();
+    worker_heard(c->worker, c->now_ns);
     if (tally_add(&c->flow->tally, c->now_ns, c->n_payload, 1))
         crr_edge(c);
     if (tally_in_window(&c->flow->tally)) {

@@ -5,9 +5,11 @@
 #include "traffic/rr.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 bool rr_stopped(const struct rr *rr)
 {
@@ -80,12 +82,30 @@ void rr_look(struct rr *rr)
         rr_edge(rr);
 }
 
+/*
+ * With many flows a server may be done before it comes to a request that was sent about the end: the thread that sent it had
+ * looked at the clock and was put aside. The peer's kernel has it then, and others were answered to the end.
+ */
+static bool rr_was_late(const struct rr *rr)
+{
+    const struct engine *engine = rr->worker->engine;
+    uint64_t end = trial_end(rr->worker->trial);
+    int unacked = 1;
+
+    if (!rr->tcp || rr->now_ns < end ||
+        atomic_load_explicit(&engine->heard_ns, memory_order_relaxed) + 2 * RR_QUIET_NS < end)
+        return false;
+    return ioctl(rr->flow->fd, SIOCOUTQ, &unacked) == 0 && unacked == 0;
+}
+
 bool rr_stalled(struct rr *rr, uint64_t since_ns)
 {
-    if (rr->now_ns <= since_ns + rr->patience_ns)
+    if (!worker_deaf(rr->worker, since_ns, rr->now_ns, rr->patience_ns))
         return false;
     /* Asked at the very end and not answered any more: with many flows the server was done before it came to this one. */
     if (rr->worker->sends && rr->done && since_ns + RR_QUIET_NS > trial_end(rr->worker->trial))
+        return true;
+    if (rr->worker->sends && rr_was_late(rr))
         return true;
     rr_fail(rr, ETIMEDOUT, rr->worker->sends ? "no answer for 3 s" : "no request for 3 s");
     return true;
@@ -94,6 +114,7 @@ bool rr_stalled(struct rr *rr, uint64_t since_ns)
 void rr_done_one(struct rr *rr)
 {
     rr->moved_ns = rr->now_ns;
+    worker_heard(rr->worker, rr->now_ns);
     if (tally_add(&rr->flow->tally, rr->now_ns, rr->n_buffer, 1))
         rr_edge(rr);
     rr->done += !rr->worker->sends || tally_in_window(&rr->flow->tally);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/auto.h"
 #include "base/text.h"
+#include "model/ports.h"
 #include "traffic/endpoint.h"
 
 #include <arpa/inet.h>
@@ -164,27 +165,47 @@ static int socket_bind_one(const struct flow_spec *spec, int type, uint16_t port
     return 0;
 }
 
+struct socket_asked {
+    const struct flow_spec *spec;
+    int type, fd;
+    struct err err;
+};
+
+static int socket_try(void *arg, uint16_t port)
+{
+    struct socket_asked *a = arg;
+
+    return socket_bind_one(a->spec, a->type, port, &a->fd, &a->err);
+}
+
 int socket_bind_range(const struct flow_spec *spec, int type, uint16_t *ret_port, struct err *err)
 {
-    unsigned last = spec->port_last ? spec->port_last : spec->port;
+    struct socket_asked asked = {.spec = spec, .type = type, .fd = -1};
     union socket_address bound = {0};
     socklen_t len = sizeof bound;
-    int fd = -1, r = -EADDRINUSE;
+    char ports[PORTS_TEXT_SIZE];
+    int r = ports_choose(spec->port, spec->port_last, socket_try, &asked);
 
-    for (unsigned port = spec->port; port <= last && r == -EADDRINUSE; port++)
-        r = socket_bind_one(spec, type, (uint16_t)port, &fd, err);
-    if (r == -EADDRINUSE && last > spec->port)
-        return err_set(err, EADDRINUSE, "no port of %u to %u is free on %s", spec->port, last,
-                       spec->address);
-    if (r < 0)
+    if (r == -EADDRINUSE) {
+        bool many = spec->port_last > spec->port;
+
+        ports_say(spec->port, spec->port_last, ports);
+        err_say(&asked.err, "%s%s %s %s taken (--port names others)", many ? "all of " : "",
+                type == SOCK_STREAM ? "TCP" : "UDP", ports, many ? "are" : "is");
+        asked.err.code = EADDRINUSE;
+    }
+    if (r < 0) {
+        if (err)
+            *err = asked.err;
         return r;
-    if (getsockname(fd, &bound.any, &len) < 0) {
+    }
+    if (getsockname(asked.fd, &bound.any, &len) < 0) {
         r = err_set(err, errno, "asking for the port");
-        close(fd);
+        close(asked.fd);
         return r;
     }
     *ret_port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
-    return fd;
+    return asked.fd;
 }
 
 static int socket_buffer(int fd, int force, int plain, int bytes)

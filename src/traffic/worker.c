@@ -14,6 +14,7 @@
 enum {
     WORKER_STACK = 256 << 10, /* the hooks keep their buffers on the heap */
     WORKER_NAP_NS = 100 * CLOCK_MS,
+    WORKER_HEARD_NS = 100 * CLOCK_MS,
 };
 
 static void worker_cpu(uint64_t *ret_user_ns, uint64_t *ret_system_ns)
@@ -69,6 +70,23 @@ void worker_fail(struct worker *worker, struct flow *flow, int error, const char
         flow->error = error;
     if (!worker->what[0])
         text_copy(worker->what, sizeof worker->what, what);
+}
+
+void worker_heard(struct worker *worker, uint64_t now_ns)
+{
+    _Atomic uint64_t *heard_ns = &worker->engine->heard_ns;
+
+    if (now_ns > atomic_load_explicit(heard_ns, memory_order_relaxed) + WORKER_HEARD_NS)
+        atomic_store_explicit(heard_ns, now_ns, memory_order_relaxed);
+}
+
+bool worker_deaf(const struct worker *worker, uint64_t since_ns, uint64_t now_ns,
+                 uint64_t patience_ns)
+{
+    uint64_t heard_ns = atomic_load_explicit(&worker->engine->heard_ns, memory_order_relaxed);
+
+    return now_ns > since_ns + patience_ns &&
+           (now_ns > heard_ns + patience_ns || now_ns > trial_end(worker->trial) + patience_ns);
 }
 
 static bool worker_failed(const struct worker *worker)

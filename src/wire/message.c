@@ -37,12 +37,17 @@ static int message_word(const struct line *line, const char *key, char *ret, siz
     return 0;
 }
 
-void message_put_spec(struct line_out *out, const struct flow_spec *spec)
+void message_put_token(struct line_out *out, const uint8_t token[FLOW_TOKEN_BYTES])
 {
     char hex[2 * FLOW_TOKEN_BYTES + 1];
 
     for (unsigned i = 0; i < FLOW_TOKEN_BYTES; i++)
-        snprintf(hex + 2 * i, 3, "%02x", spec->token[i]);
+        snprintf(hex + 2 * i, 3, "%02x", token[i]);
+    line_put(out, "token", hex);
+}
+
+void message_put_spec(struct line_out *out, const struct flow_spec *spec)
+{
     line_put(out, "kind", flow_kind_name[spec->kind]);
     line_put(out, "role", spec->role == FLOW_SERVER ? "server" : "client");
     line_put_u64(out, "direction", spec->direction);
@@ -66,10 +71,10 @@ void message_put_spec(struct line_out *out, const struct flow_spec *spec)
     line_put_u64(out, "imix", spec->imix);
     line_put_u64(out, "spin", spec->spin);
     line_put(out, "bind", spec->bind);
-    line_put(out, "token", hex);
+    message_put_token(out, spec->token);
 }
 
-static int message_token(const struct line *line, struct flow_spec *spec, struct err *err)
+int message_get_token(const struct line *line, uint8_t ret_token[FLOW_TOKEN_BYTES], struct err *err)
 {
     const char *hex = line_get(line, "token");
 
@@ -80,7 +85,7 @@ static int message_token(const struct line *line, struct flow_spec *spec, struct
     for (unsigned i = 0; i < FLOW_TOKEN_BYTES; i++) {
         char byte[3] = {hex[2 * i], hex[2 * i + 1], 0};
 
-        spec->token[i] = (uint8_t)strtoul(byte, NULL, 16);
+        ret_token[i] = (uint8_t)strtoul(byte, NULL, 16);
     }
     return 0;
 }
@@ -173,7 +178,7 @@ int message_get_spec(const struct line *line, struct flow_spec *ret_spec, struct
         (r = message_word(line, "address", spec.address, sizeof spec.address, err)) < 0 ||
         (r = message_word(line, "cc", spec.cc, sizeof spec.cc, err)) < 0 ||
         (r = message_get_options(line, &spec, err)) < 0 ||
-        (r = message_token(line, &spec, err)) < 0)
+        (r = message_get_token(line, spec.token, err)) < 0)
         return r;
     spec.direction = (enum flow_direction)direction;
     spec.n_flows = (uint32_t)flows;

@@ -21,6 +21,11 @@ enum {
 void message_put_spec(struct line_out *out, const struct flow_spec *spec);
 int message_get_spec(const struct line *line, struct flow_spec *ret_spec, struct err *err);
 
+/* "token=", 32 hexadecimal digits. */
+void message_put_token(struct line_out *out, const uint8_t token[FLOW_TOKEN_BYTES]);
+int message_get_token(const struct line *line, uint8_t ret_token[FLOW_TOKEN_BYTES],
+                      struct err *err);
+
 void message_put_trial(struct line_out *out, const struct flow_trial *trial);
 int message_get_trial(const struct line *line, struct flow_trial *ret_trial, struct err *err);
 

@@ -1,10 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A frame as anybody may have sent it: link type in the first two bytes, then the frame. */
 #include "capture/decode.h"
+#include "capture/decode_layers.h"
 
 #include <assert.h>
 
 #include "fuzz.h"
+
+/* With the short way for usual frames and without it. */
+static void same_both_ways(const struct frame *frame, enum decode_result r, const struct seen *seen,
+                           const uint8_t *payload, uint32_t n_payload)
+{
+    struct seen other = {0};
+    const uint8_t *other_payload = NULL;
+    uint32_t n_other = 0;
+
+    assert(decode_frame_long(frame, &other, &other_payload, &n_other) == r);
+    if (r == DECODE_OK)
+        assert(memcmp(&other, seen, sizeof other) == 0 && other_payload == payload &&
+               n_other == n_payload);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -24,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     r = decode_frame(&frame, &seen, &payload, &n_payload);
     assert(r < DECODE_RESULT_COUNT);
     assert(decode_frame(&frame, &again, NULL, NULL) == r);
+    same_both_ways(&frame, r, &seen, payload, n_payload);
     if (r != DECODE_OK)
         return 0;
     /* The payload is inside of the frame, and no more than there was. */

@@ -107,18 +107,38 @@ test_a_tool_that_is_not_there() { #@test
     grep -q "nuttcp is not installed at netns:$B: Debian's package nuttcp has it" <<<"$output"
 }
 
-test_a_port_that_is_taken() { #@test
-    with iperf
+# taken PORT…: somebody listens there, in b
+taken() {
     skip_unless_command python3
     ip netns exec "$B" python3 -c 'import socket, sys
-s = socket.create_server(("", 5001))
-sys.stdin.read()' < <(sleep 60) &
-    local taker=$!
+held = [socket.create_server(("", int(port))) for port in sys.argv[1:]]
+sys.stdin.read()' "$@" < <(sleep 60) &
+    taker=$!
     wait_for 10 listens
-    run vnperf test "netns:$A" "netns:$B" --tp-tool iperf -t 1 --no-save
+}
+
+test_a_port_that_is_taken() { #@test
+    with iperf
+    taken 5001
+    run vnperf test "netns:$A" "netns:$B" --tp-tool iperf -t 1 --no-save --port 5001
     kill "$taker"
-    [ "$status" -eq 1 ]
+    [ "$status" -eq 3 ]
     grep -q "port 5001 at netns:$B, which iperf needs: Address already in use" <<<"$output"
+}
+
+test_ports_that_are_taken_are_passed_over() { #@test
+    with iperf
+    skip_unless_command nuttcp
+    taken 5001 5003
+    measure --tp-tool iperf -t 1
+    same "$(value .port)" 5002
+    # Data and control stand side by side.
+    measure --tp-tool nuttcp -t 1
+    same "$(value .port)" 5004
+    run vnperf test "netns:$A" "netns:$B" --tp-tool nuttcp -t 1 --no-save --port 5001-5003
+    kill "$taker"
+    [ "$status" -eq 3 ]
+    grep -q "netns:$B: all of TCP and UDP ports 5001 to 5003 that nuttcp could use are taken (--port names others)" <<<"$output"
 }
 
 listens() {

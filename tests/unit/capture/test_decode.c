@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "capture/decode.h"
+#include "capture/decode_layers.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -531,6 +532,44 @@ static void test_pieces_of_a_datagram_have_the_pos_of_their_own(void **state)
     assert_int_not_equal(seen.pos, decode_payload_pos(p.bytes + p.at + 28, 31));
 }
 
+/* A usual frame of which up to three bytes are others, and its end is missing. */
+static void test_usual_frames_have_the_key_of_the_long_way(void **state)
+{
+    static const uint8_t times[12] = {1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8};
+    uint32_t random = 1;
+    unsigned n_keys = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 200000; i++) {
+        struct packet p;
+        struct seen seen = {0}, other = {0};
+        struct frame frame;
+        const uint8_t *payload = NULL, *other_payload = NULL;
+        uint32_t n = 0, n_other = 0;
+        enum decode_result r;
+
+        packet_payload(&p, i % 70, 1);
+        packet_tcp(&p, i, i % 64, i % 3 ? times : NULL, i % 3 ? sizeof times : 0);
+        packet_ip4(&p, TCP, i % 5 ? i : 0, FROM, TO);
+        packet_ethernet(&p, 0x0800);
+        for (unsigned k = 0; k < i % 4; k++) {
+            random = random * 1664525 + 1013904223;
+            p.bytes[p.at + (random >> 16) % 70 % p.n] ^= (uint8_t)(random >> 8);
+        }
+        frame = packet_frame(&p, 1);
+        frame.n -= i % 7 == 0 ? (random >> 12) % (frame.n + 1) : 0;
+        r = decode_frame(&frame, &seen, &payload, &n);
+        assert_int_equal(decode_frame_long(&frame, &other, &other_payload, &n_other), r);
+        if (r != DECODE_OK)
+            continue;
+        n_keys++;
+        assert_memory_equal(&seen, &other, sizeof seen);
+        assert_ptr_equal(payload, other_payload);
+        assert_int_equal(n, n_other);
+    }
+    assert_true(n_keys > 100000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -548,6 +587,7 @@ int main(void)
         cmocka_unit_test(test_flows_of_both_directions_know_each_other),
         cmocka_unit_test(test_icmp_and_sctp_have_keys),
         cmocka_unit_test(test_pieces_of_a_datagram_have_the_pos_of_their_own),
+        cmocka_unit_test(test_usual_frames_have_the_key_of_the_long_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
