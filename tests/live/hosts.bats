@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Runs between hosts and VMs that are there: real sshds, each in a network and mount namespace of its own inside the test's box.
-# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # shells in the box expand for themselves; tests hand nothing on; names are of box.bash
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2054,SC2154 # shells in the box expand for themselves; tests hand nothing on; names are of box.bash; commas are of the words themselves
 
 bats_require_minimum_version 1.5.0
 load ../helper
@@ -319,4 +319,19 @@ arriving_from() {
     [ "$status" -eq 0 ]
     [ "$(of 2.1 .status)" = passed ]
     [[ "$(of 2.1 .hops_reason)" = *"is in a namespace that is none of the places"* ]]
+}
+
+@test "VMTP's password lets in, and stands in no argv, result or talk" {
+    host a 10.77.0.1 ': >/root/.ssh/authorized_keys
+        perl -e "print join q(:), q(root), crypt(q(sesame), q(\$6\$saltsalt)), 19000, 0, 99999, 7, q(), q(), qq(\n)" >/run/keys/shadow
+        mount --bind /run/keys/shadow /etc/shadow; sshd_with="-o PasswordAuthentication=yes"'
+    begin run --host root@10.77.0.1:sesame -t 60 --protocols T
+    wait_for 30 arriving a
+    [ "$(box sh -c 'cat /proc/[0-9]*/cmdline' | grep -ac sesame)" = 0 ]
+    box kill -INT "$controller"
+    ended 130
+    says 'a password on the command line'
+    [ "$(cat "$out" "$err" "$state"/runs/* | grep -c sesame)" = 0 ]
+    [ "$(shown '.scenarios[] | select(.id == "7.1").measurements[0].kind')" = tcp_stream ]
+    nothing_far a
 }
