@@ -12,9 +12,30 @@
 
 static void plan_resource(const struct resource *resource)
 {
+    char at[512];
+
+    if (resource->there) {
+        printf("  use     %-9s %s: %s%s%s%s%s%s%s\n", resource_kind_name[resource->kind],
+               resource->name, places_show(resource->there, at, sizeof at),
+               resource->node[0] ? ", on " : "", resource->node,
+               resource->network[0] ? ", network " : "", resource->network,
+               resource->there->floating[0] ? ", reached at " : "", resource->there->floating);
+        return;
+    }
     printf("  make    %-9s %s%s%s%s%s\n", resource_kind_name[resource->kind], resource->name,
            resource->node[0] ? " on " : "", resource->node,
            resource->network[0] ? ", network " : "", resource->network);
+}
+
+static void plan_agent(const struct run_options *options, const struct resource *resource)
+{
+    bool ssh = resource->there && resource->there->at.kind == ENDPOINT_SSH;
+
+    printf("  start   agent     on %s%s%s\n", resource->name,
+           !ssh                      ? ""
+           : options->agent_there[0] ? ", which has it as "
+                                     : ", where it is copied and has no name while it runs",
+           ssh ? options->agent_there : "");
 }
 
 /* A command that making things takes, and what it reads. */
@@ -32,7 +53,7 @@ static void plan_command(void *arg, const char *where, const char *command, cons
 
 static int plan_commands(const struct run_options *options, const struct steps *steps)
 {
-    const struct resource *resources[SCENARIO_RESOURCES];
+    const struct resource *resources[STEPS_RESOURCES];
     const struct driver *driver = driver_find(options->driver);
     struct err err = {0};
     size_t n = 0;
@@ -124,16 +145,15 @@ static void plan_preflight(const struct run_options *options, const struct steps
 
     ports_say(options->port, options->port_last, ports);
     for (unsigned i = 0; i < steps->n_scenarios; i++)
-        if (!steps->skip[i] && (scenario_table[i].protocol == PROTOCOL_TCP ||
-                                scenario_table[i].protocol == PROTOCOL_UDP)) {
+        if (!steps->skip[i] && (steps->scenario[i].protocol == PROTOCOL_TCP ||
+                                steps->scenario[i].protocol == PROTOCOL_UDP)) {
             printf("  try     who reaches whom at %s, first free one\n", ports);
             return;
         }
 }
 
-static void plan_scenario(const struct run_options *options, unsigned index)
+static void plan_scenario(const struct run_options *options, const struct scenario *s)
 {
-    const struct scenario *s = &scenario_table[index];
     struct measure_ask asks[STEPS_MAX_ASKS];
     unsigned n = steps_asks(options, s, asks);
 
@@ -183,28 +203,29 @@ static int plan_run(const struct command *command, int argc, char **argv)
             commands_said = true;
         }
         if (step->kind == STEP_AGENT)
-            printf("  start   agent     on %s\n", step->resource->name);
+            plan_agent(&flags.run, step->resource);
         if (step->kind != STEP_SCENARIO)
             continue;
         if (n == 0 && !flags.run.no_preflight)
             plan_preflight(&flags.run, &steps);
-        plan_scenario(&flags.run, step->scenario);
-        ns += steps_scenario_ns(&flags.run, &scenario_table[step->scenario]);
+        plan_scenario(&flags.run, &steps.scenario[step->scenario]);
+        ns += steps_scenario_ns(&flags.run, &steps.scenario[step->scenario]);
         n++;
     }
     plan_repeat(&flags.run.repeat);
     for (unsigned i = 0; i < steps.n_scenarios; i++)
         if (steps.skip[i])
-            printf("  skip    %s %s: %s\n", scenario_table[i].id, scenario_table[i].name,
+            printf("  skip    %s %s: %s\n", steps.scenario[i].id, steps.scenario[i].name,
                    steps.skip[i]);
     for (unsigned i = steps.n_steps; i-- > 0;)
-        if (steps.step[i].kind == STEP_CREATE)
+        if (steps.step[i].kind == STEP_CREATE && !steps.there)
             printf("  remove  %-9s %s\n", resource_kind_name[steps.step[i].resource->kind],
                    steps.step[i].resource->name);
     printf("%u scenario%s of %u, about %s; nothing was touched\n", n, n == 1 ? "" : "s",
            steps.n_scenarios,
            text_show_time((double)(ns * repeat_rounds(&flags.run.repeat)), time));
     settings_done(&flags.settings);
+    run_options_done(&flags.run);
     return EXIT_OK;
 }
 

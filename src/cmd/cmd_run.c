@@ -117,10 +117,24 @@ static int run_open_state(struct run_job *job, struct err *err)
     return ledger_open(ledgers, job->run.id, job->run.driver, &job->ledger, err);
 }
 
+static bool run_has_command(const struct places *places)
+{
+    for (unsigned i = 0; i < places->n; i++)
+        if (places->place[i].there.at.kind == ENDPOINT_EXEC)
+            return true;
+    return false;
+}
+
 static int run_prepare(struct run_job *job, const struct driver *driver, struct err *err)
 {
     char agent[sizeof job->flags.run.agent];
-    int r = where_agent(job->flags.run.agent, agent, sizeof agent, err);
+    int r = 0;
+
+    /* A command's far end has a file system of its own: there the agent's path is taken as it is given. */
+    if (job->flags.run.agent[0] && run_has_command(&job->flags.run.places))
+        text_copy(agent, sizeof agent, job->flags.run.agent);
+    else
+        r = where_agent(job->flags.run.agent, agent, sizeof agent, err);
 
     if (r < 0)
         return r;
@@ -145,7 +159,7 @@ static uint64_t run_plan_ns(const struct run_options *options, unsigned *ret_n)
     for (unsigned i = 0; i < steps.n_steps; i++) {
         if (steps.step[i].kind != STEP_SCENARIO)
             continue;
-        ns += steps_scenario_ns(options, &scenario_table[steps.step[i].scenario]);
+        ns += steps_scenario_ns(options, &steps.scenario[steps.step[i].scenario]);
         (*ret_n)++;
     }
     *ret_n *= repeat_rounds(&options->repeat);
@@ -212,6 +226,19 @@ static int run_measure(struct run_job *job, const struct driver *driver)
     return code;
 }
 
+static int run_check(struct run_job *job)
+{
+    struct steps steps;
+    struct err err = {0};
+
+    steps_make(&job->flags.run, &steps);
+    if (steps_check(&steps, &err) == 0)
+        return OPTIONS_GO_ON;
+    log_say(LOG_ERROR, "run: %s", err.text);
+    run_options_done(&job->flags.run);
+    return EXIT_USAGE;
+}
+
 static int run_run(const struct command *command, int argc, char **argv)
 {
     struct run_job job = {.interrupt_fd = -1};
@@ -219,6 +246,8 @@ static int run_run(const struct command *command, int argc, char **argv)
     struct err err = {0};
     int code = run_flags_parse(command, argc, argv, &job.flags);
 
+    if (code == OPTIONS_GO_ON)
+        code = run_check(&job);
     if (code != OPTIONS_GO_ON)
         return code;
     driver = driver_find(job.flags.run.driver);
@@ -234,6 +263,7 @@ static int run_run(const struct command *command, int argc, char **argv)
     store_done(&job.store);
     run_result_done(&job.run);
     settings_done(&job.flags.settings);
+    run_options_done(&job.flags.run);
     return code;
 }
 
@@ -244,7 +274,10 @@ const struct command cmd_run = {
     .examples =
         "  vnperf run --quick                      all 23 scenarios in a lab on this machine\n"
         "  vnperf run --scenarios 1.1,2.* -t 10    some of them, longer\n"
-        "  vnperf run --quick --json -             the JSON document on stdout\n",
+        "  vnperf run --quick --json -             the JSON document on stdout\n"
+        "  vnperf run --host a --host b::eth5      7.1 to 7.3 between two hosts, by SSH\n"
+        "  vnperf run --vm u@10.0.0.5,node=h1,net=a --vm u@10.0.0.6,node=h2,net=a\n"
+        "                                          2.1 to 2.3 between two VMs that are there\n",
     .rows = run_flags_rows,
     .run = run_run,
 };

@@ -233,7 +233,8 @@ const struct option_row hops_flags_rows[] = {
     HOPS_ROW("ipv6", '6', NULL, "over IPv6", OPTION_FLAG, hops.pair.ipv6, 0, 0),
     HOPS_ROW("agent", 0, "PATH", "the agent program; to ssh:// hosts it is copied", OPTION_TEXT,
              hops.pair.agent, 1, 0),
-    OPTIONS_SSH_ROWS(offsetof(struct hops_flags, hops.pair), hops_set_host_keys),
+    OPTIONS_SSH_ROWS(struct pair_options, offsetof(struct hops_flags, hops.pair),
+                     hops_set_host_keys),
     OUTPUT_ROWS,
     {0},
 };

@@ -134,15 +134,16 @@ int options_seed(const char *text, struct repeat_options *ret_repeat, struct err
 int options_host_keys(const char *text, enum remote_host_keys *ret_keys, char *ret_file,
                       size_t size, struct err *err);
 
-/* Rows of what is asked about ssh:// endpoints; p is where the struct pair_options stands in the target. */
-#define OPTIONS_SSH_ROWS(p, host_keys_call)                                                        \
+/* Rows of what is asked about ssh:// endpoints; p is where a T stands in the target, whose members are
+ * called as those of struct pair_options. */
+#define OPTIONS_SSH_ROWS(T, p, host_keys_call)                                                     \
     {"agent-path",                                                                                 \
      0,                                                                                            \
      "PATH",                                                                                       \
      "the agent as ssh:// hosts have it: nothing is copied there",                                 \
      OPTION_TEXT,                                                                                  \
-     (p) + offsetof(struct pair_options, agent_there),                                             \
-     sizeof(((struct pair_options *)0)->agent_there),                                              \
+     (p) + offsetof(T, agent_there),                                                               \
+     sizeof(((T *)0)->agent_there),                                                                \
      1,                                                                                            \
      0,                                                                                            \
      NULL,                                                                                         \
@@ -152,7 +153,7 @@ int options_host_keys(const char *text, enum remote_host_keys *ret_keys, char *r
          NULL,                                                                                     \
          "agents of ssh:// hosts as root, by sudo; it asks for the password where it needs one",   \
          OPTION_FLAG,                                                                              \
-         (p) + offsetof(struct pair_options, become),                                              \
+         (p) + offsetof(T, become),                                                                \
          0,                                                                                        \
          0,                                                                                        \
          0,                                                                                        \
@@ -172,8 +173,7 @@ int options_host_keys(const char *text, enum remote_host_keys *ret_keys, char *r
          "strict accept-new pinned"},                                                              \
     {                                                                                              \
         "ssh-config", 0, "FILE", "instead of ~/.ssh/config and /etc/ssh/ssh_config", OPTION_TEXT,  \
-            (p) + offsetof(struct pair_options, ssh_config),                                       \
-            sizeof(((struct pair_options *)0)->ssh_config), 1, 0, NULL, NULL                       \
+            (p) + offsetof(T, ssh_config), sizeof(((T *)0)->ssh_config), 1, 0, NULL, NULL          \
     }
 
 /* One more monitor: a gmond's HOST[:PORT] or a node exporter's URL. */

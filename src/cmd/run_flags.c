@@ -2,6 +2,7 @@
 #include "cmd/run_flags.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "cmd/place_flags.h"
 #include "deploy/driver.h"
 #include "plan/openrc.h"
 
@@ -189,9 +190,36 @@ static int run_set_driver(void *target, const char *value, struct err *err)
     struct run_flags *f = target;
 
     if (!driver_find(value))
-        return err_say(err, "'%.20s' is no driver of this vnperf (lab)", value);
+        return err_say(err, "'%.20s' is no driver of this vnperf (lab, ssh)", value);
+    f->driver_set = true;
     text_copy(f->run.driver, sizeof f->run.driver, value);
     return 0;
+}
+
+/* The word is argv's own: a password in it is overwritten. */
+static int run_set_host(void *target, const char *value, struct err *err)
+{
+    return place_flags_add(&((struct run_flags *)target)->run.places, PLACE_HOST, (char *)value,
+                           err);
+}
+
+static int run_set_external(void *target, const char *value, struct err *err)
+{
+    return place_flags_add(&((struct run_flags *)target)->run.places, PLACE_EXTERNAL, (char *)value,
+                           err);
+}
+
+static int run_set_vm(void *target, const char *value, struct err *err)
+{
+    return place_flags_add(&((struct run_flags *)target)->run.places, PLACE_VM, (char *)value, err);
+}
+
+static int run_set_host_keys(void *target, const char *value, struct err *err)
+{
+    struct run_options *run = &((struct run_flags *)target)->run;
+
+    return options_host_keys(value, &run->host_keys, run->known_hosts, sizeof run->known_hosts,
+                             err);
 }
 
 #define RUN(member) offsetof(struct run_flags, run.member)
@@ -266,9 +294,21 @@ const struct option_row run_flags_rows[] = {
      FLAG(same_network_only)},
     {"stop-on-error", 0, NULL, "the first failed scenario ends the run", FLAG(stop_on_error)},
     {"test-description", 0, "TEXT", "kept with the result", MAYBE_EMPTY(description)},
-    {"driver", 0, "NAME", "what makes the endpoints: lab", OPTION_CALL, 0, 0, 0, 0, run_set_driver,
-     "lab"},
-    {"agent", 0, "PATH", "the agent program", TEXT(agent)},
+    {"driver", 0, "NAME",
+     "what makes the endpoints: lab, or ssh: they are there (ssh with --host, --vm)", OPTION_CALL,
+     0, 0, 0, 0, run_set_driver, "lab ssh"},
+    {"host", 0, "HOST[,KEY=V…]",
+     "measure between two hosts, the first is the server, or in one: [USER@]HOST[::IF], ssh://…, "
+     "exec:COMMAND, netns:NAME, local; keys name=, addr=, if=",
+     OPTION_CALL, 0, 0, 0, 0, run_set_host, NULL},
+    {"vm", 0, "HOST[,KEY=V…]",
+     "a VM that is there, as --host; by its keys node=, net= and floating= it stands in groups 1 "
+     "to 6",
+     OPTION_CALL, 0, 0, 0, 0, run_set_vm, NULL},
+    {"external-host", 0, "HOST[,KEY=V…]", "a host outside, as --host: 8.1 and 8.2 with a --vm",
+     OPTION_CALL, 0, 0, 0, 0, run_set_external, NULL},
+    OPTIONS_SSH_ROWS(struct run_options, offsetof(struct run_flags, run), run_set_host_keys),
+    {"agent", 0, "PATH", "the agent program; it is copied to hosts of SSH", TEXT(agent)},
     OPTIONS_MONITOR_ROW(run_set_monitor),
     {"nice", 0, "N", "priority of the agents, -20 to 19, where it is allowed (-10)", OPTION_CALL, 0,
      0, 0, 0, run_set_nice, NULL},
@@ -303,33 +343,62 @@ static int run_check_rc(const struct run_flags *f, struct err *err)
     return r < 0 ? err_wrap(err, r, "--rc") : 0;
 }
 
+/* Places, and the driver that goes with them. */
+static int run_flags_places(struct run_flags *f, struct err *err)
+{
+    bool ssh = strcmp(f->run.driver, driver_ssh.name) == 0;
+
+    if (f->run.places.n && !f->driver_set)
+        text_copy(f->run.driver, sizeof f->run.driver, driver_ssh.name);
+    else if (f->run.places.n && !ssh)
+        return err_say(err,
+                       "--driver %s makes its own hosts and VMs: --host, --vm and "
+                       "--external-host go with --driver ssh",
+                       f->run.driver);
+    else if (ssh && !f->run.places.n)
+        return err_say(err, "--driver ssh measures what is there: --host or --vm names it");
+    return places_complete(&f->run.places, err);
+}
+
+static int run_flags_finish(const struct command *command, struct run_flags *f)
+{
+    struct err err = {0};
+
+    if (f->quick && f->time_set) {
+        log_say(LOG_ERROR, "%s: --quick sets the time to 1 s: it does not go with --time",
+                command->name);
+        return EXIT_USAGE;
+    }
+    if (f->quick)
+        run_options_quick(&f->run);
+    if (f->run.group[0] || scenario_names_multicast(f->run.scenarios))
+        f->run.protocols[PROTOCOL_MULTICAST] = true;
+    if (run_flags_places(f, &err) < 0 || run_options_check(&f->run, &err) < 0 ||
+        run_check_rc(f, &err) < 0) {
+        settings_blame(&f->settings, &err);
+        log_say(LOG_ERROR, "%s: %s", command->name, err.text);
+        return EXIT_USAGE;
+    }
+    return OPTIONS_GO_ON;
+}
+
 int run_flags_parse(const struct command *command, int argc, char **argv,
                     struct run_flags *ret_flags)
 {
-    struct err err = {0};
     char **args, unused[480];
     int n_args, code;
 
     run_flags_default(ret_flags);
     code = options_parse_settings(command, argc, argv, ret_flags, &ret_flags->settings, &args,
                                   &n_args);
-    if (code != OPTIONS_GO_ON)
-        return code;
-    if (ret_flags->quick && ret_flags->time_set) {
-        log_say(LOG_ERROR, "%s: --quick sets the time to 1 s: it does not go with --time",
-                command->name);
-        settings_done(&ret_flags->settings);
-        return EXIT_USAGE;
+    if (code == OPTIONS_GO_ON) {
+        code = run_flags_finish(command, ret_flags);
+        if (code != OPTIONS_GO_ON)
+            settings_done(&ret_flags->settings);
     }
-    if (ret_flags->quick)
-        run_options_quick(&ret_flags->run);
-    if (ret_flags->run.group[0] || scenario_names_multicast(ret_flags->run.scenarios))
-        ret_flags->run.protocols[PROTOCOL_MULTICAST] = true;
-    if (run_options_check(&ret_flags->run, &err) < 0 || run_check_rc(ret_flags, &err) < 0) {
-        settings_blame(&ret_flags->settings, &err);
-        log_say(LOG_ERROR, "%s: %s", command->name, err.text);
-        settings_done(&ret_flags->settings);
-        return EXIT_USAGE;
+    if (code != OPTIONS_GO_ON) {
+        run_options_done(&ret_flags->run);
+        return code;
     }
     settings_unused(&ret_flags->settings, unused, sizeof unused);
     if (ret_flags->rc[0] && !unused[0])

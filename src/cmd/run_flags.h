@@ -17,6 +17,7 @@ struct run_flags {
     bool no_env;
     bool quick;
     bool time_set;
+    bool driver_set;
 };
 
 extern const struct option_row run_flags_rows[];

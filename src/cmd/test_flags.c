@@ -234,7 +234,7 @@ const struct option_row test_flags_rows[] = {
     {"ipv6", '6', NULL, "use the IPv6 address", FLAG(pair.ipv6)},
     {"agent", 0, "PATH",
      "the agent program, as the endpoints know it; to ssh:// hosts it is copied", TEXT(pair.agent)},
-    OPTIONS_SSH_ROWS(AT(pair), test_set_host_keys),
+    OPTIONS_SSH_ROWS(struct pair_options, AT(pair), test_set_host_keys),
     OPTIONS_MONITOR_ROW(test_set_monitor),
     {"nice", 0, "N", "priority of the agents, -20 to 19, where it is allowed (as they are)",
      CALL(test_set_nice)},

@@ -9,7 +9,7 @@
 const char *const resource_kind_name[RESOURCE_KIND_COUNT] = {"node", "network", "router",
                                                              "external", "vm"};
 
-static const struct driver *const drivers[] = {&driver_lab};
+static const struct driver *const drivers[] = {&driver_lab, &driver_ssh};
 /* Found by their name, listed nowhere. */
 static const struct driver *const test_drivers[] = {&driver_fake};
 

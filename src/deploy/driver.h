@@ -28,12 +28,20 @@ enum resource_kind {
 /* "node", "network", "router", "external", "vm". */
 extern const char *const resource_kind_name[RESOURCE_KIND_COUNT];
 
+/* Where something is that nobody has to make. */
+struct resource_there {
+    struct endpoint_text at;
+    char floating[FLOW_ADDRESS_SIZE]; /* IPv4 that reaches it through NAT; "" none */
+    char *password; /* owned by who has the struct; of SSH; NULL none. Never shown, never kept */
+};
+
 /* What is to be made. */
 struct resource {
     enum resource_kind kind;
-    char name[32];
-    char node[32];    /* VM, router: the node it lives on; else "" */
-    char network[32]; /* VM: the tenant network it is on; else "" */
+    char name[48];
+    char node[32];                      /* VM, router: the node it lives on; else "" */
+    char network[32];                   /* VM: the tenant network it is on; else "" */
+    const struct resource_there *there; /* lent; NULL it is to be made */
 };
 
 /* How it is reached once it is there. */
@@ -55,7 +63,18 @@ struct spawned {
     struct remote *remote; /* owned: a program on another host, ended by spawned_end(); NULL none */
 };
 
-struct driver_state; /* each driver's own */
+struct driver_state;   /* each driver's own */
+struct remote_options; /* below */
+
+/* What a driver is told beside the resources; all lent until close. A driver of whose fields none matters takes NULL. */
+struct driver_setup {
+    const char *ledger_path; /* of the run; NULL none */
+    const char *agent;       /* the agent program on this machine */
+    const char *agent_there; /* the agent as hosts have it; "" it is put there */
+    const struct remote_options
+        *remote;      /* how hosts are reached; NULL as the user's own ssh does */
+    int interrupt_fd; /* readable when the user wants to stop; -1 none */
+};
 
 /* One command that making a resource takes: in which resource it runs, its words, what is on its stdin. */
 typedef void driver_explain_fn(void *arg, const char *where, const char *command, const char *text);
@@ -69,11 +88,11 @@ struct driver {
 
     /*
      * Begin and end of a driver's work; close also removes whatever is still there. state is owned by the caller.
-     * ledger_path (copied; NULL none) is the run's ledger: a driver of which nothing can outlive this process removes
-     * the file itself when this process dies first.
+     * A driver of which nothing can outlive this process removes the file of setup->ledger_path itself when this process
+     * dies first.
      */
-    int (*open)(const char *run_id, const char *ledger_path, struct driver_state **ret_state,
-                struct err *err);
+    int (*open)(const char *run_id, const struct driver_setup *setup,
+                struct driver_state **ret_state, struct err *err);
     void (*close)(struct driver_state *state);
 
     /* Make one resource; it is usable when this returns 0. */
@@ -82,6 +101,11 @@ struct driver {
     /* Remove one resource and wait until it is gone. */
     int (*destroy)(struct driver_state *state, const struct resource *resource, struct err *err);
 
+    /*
+     * Optional: begin to start argv, as spawn() with the same words will then end it. Comes back at once, so that many are
+     * under way together; what goes wrong is told by spawn().
+     */
+    void (*begin)(struct driver_state *state, const char *name, char *const argv[]);
     /* Start argv (a program that speaks over stdin and stdout) in a node, VM or external host; stderr goes to ours. */
     int (*spawn)(struct driver_state *state, const char *name, char *const argv[],
                  struct spawned *ret_spawned, struct err *err);
@@ -90,12 +114,15 @@ struct driver {
     int (*explain)(const struct resource *const resources[], size_t n_resources,
                    driver_explain_fn *tell, void *arg, struct err *err);
 
-    /* One line a resource for the ledger: all that a later cleanup needs to find it without this process. */
+    /*
+     * One line a resource for the ledger: all that a later cleanup needs to find it without this process. NULL: the driver
+     * makes nothing, so there is nothing to write down and nothing to remove.
+     */
     int (*describe)(struct driver_state *state, const struct resource *resource, char *ret_text,
                     size_t size);
     /*
      * From the ledger of a run that broke: remove what text names and wait until it is gone. 0 when it was gone already,
-     * 1 when it had to be removed. Text that this driver never wrote is -EINVAL.
+     * 1 when it had to be removed. Text that this driver never wrote is -EINVAL. NULL as describe.
      */
     int (*clean)(const char *text, struct err *err);
 };
@@ -106,6 +133,7 @@ const struct driver *driver_find(const char *name);
 const struct driver *driver_at(unsigned i);
 
 extern const struct driver driver_lab;
+extern const struct driver driver_ssh;
 
 /*
  * Start argv with both ends of a pipe pair: on this machine, in the namespace /run/netns/NAME, or by `sh -c COMMAND`.
@@ -178,6 +206,25 @@ void spawn_ssh_ahead_end(void);
  * asks (remote_options.become). Before there is a second thread.
  */
 void spawn_take_password(void);
+
+/*
+ * Start argv at an endpoint of whatever kind. put: argv[0] is the agent program of this machine, which is put on a host that is
+ * reached over SSH, unless there names one that it has; in the far end of a command it is argv[0] or there.
+ *
+ * errors  -EHOSTUNREACH a host is not reached over SSH, or not entered; -ENOPKG nothing can run there; -ECANCELED a signal
+ *         came; -EINVAL no program of ours runs there; else as of the one above
+ */
+int spawn_at(const struct endpoint_text *at, const struct remote_options *options, bool put,
+             const char *there, char *const argv[], struct spawned *ret_spawned, struct err *err);
+/* The first half of it, of an ENDPOINT_SSH; the second is spawn_at_code(remote_wait()). errors: as remote_begin() */
+int spawn_at_begin(const struct endpoint_text *at, const struct remote_options *options, bool put,
+                   const char *there, char *const argv[], struct remote **ret_remote,
+                   struct err *err);
+/* spawn_ssh_ahead() of what spawn_at() will be asked for with put. Nothing at any other endpoint. */
+void spawn_at_ahead(const struct endpoint_text *at, const struct remote_options *options,
+                    const char *there, char *const argv[]);
+/* The errors of deploy/remote.h as those of spawn_at(). */
+int spawn_at_code(int r);
 
 /*
  * Close the pipes, give the program up to grace_ns to end by itself, then SIGKILL it and its process group; reap it. A

@@ -147,15 +147,15 @@ static int fake_probe(struct err *err)
     return fake_end(line, r);
 }
 
-static int fake_open(const char *run_id, const char *ledger_path, struct driver_state **ret_state,
-                     struct err *err)
+static int fake_open(const char *run_id, const struct driver_setup *setup,
+                     struct driver_state **ret_state, struct err *err)
 {
     AUTO(free_p) struct driver_state *state = calloc(1, sizeof *state);
     char line[FAKE_LINE];
     int r = fake_call(line, err, "open %s", run_id);
 
     (void)
-        ledger_path; /* what is in memory cannot outlive us, but the tests want to see what a ledger would keep */
+        setup; /* what is in memory cannot outlive us, but the tests want to see what a ledger would keep */
     if (r == 0 && !state)
         r = err_set(err, ENOMEM, "the fake cloud");
     if (r < 0)

@@ -263,9 +263,10 @@ static void lab_close(struct driver_state *lab)
 
 static void lab_close_p(struct driver_state **lab) { lab_close(*lab); }
 
-static int lab_open(const char *run_id, const char *ledger_path, struct driver_state **ret_state,
-                    struct err *err)
+static int lab_open(const char *run_id, const struct driver_setup *setup,
+                    struct driver_state **ret_state, struct err *err)
 {
+    const char *ledger_path = setup ? setup->ledger_path : NULL;
     AUTO(lab_close_p) struct driver_state *lab = calloc(1, sizeof *lab);
     AUTO(free_p) char *path = NULL;
     int r;

@@ -2,12 +2,11 @@
 #include "plan/pair_run.h"
 #include "base/auto.h"
 #include "base/clock.h"
-#include "deploy/remote.h"
 #include "plan/fact_round.h"
+#include "plan/peer_address.h"
 #include "plan/preflight.h"
 #include "plan/under_load.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -22,66 +21,23 @@ static struct remote_options pair_remote(const struct pair_options *options, boo
     return (struct remote_options){.host_keys = options->host_keys,
                                    .config = options->ssh_config,
                                    .known_hosts = options->known_hosts,
-                                   .push = agent && !options->agent_there[0],
                                    .become = agent && options->become,
                                    .interrupt_fd = interrupt_fd};
 }
 
-/* An agent is put on a host that is reached over SSH; any other program is there. */
 static int pair_spawn(const struct pair_options *options, const struct endpoint_text *endpoint,
-                      bool agent, int interrupt_fd, char *const argv[], struct spawned *ret,
+                      bool put, int interrupt_fd, char *const argv[], struct spawned *ret,
                       struct err *err)
 {
-    const struct remote_options remote = pair_remote(options, agent, interrupt_fd);
+    const struct remote_options remote = pair_remote(options, put, interrupt_fd);
 
-    switch (endpoint->kind) {
-    case ENDPOINT_LOCAL:
-        return spawn_local(argv, ret, err);
-    case ENDPOINT_NETNS:
-        return spawn_netns(endpoint->arg, argv, ret, err);
-    case ENDPOINT_EXEC:
-        return spawn_command(endpoint->arg, argv, ret, err);
-    case ENDPOINT_SSH:
-        return spawn_ssh(endpoint, &remote, argv, ret, err);
-    case ENDPOINT_IPERF3:
-    case ENDPOINT_IPERF2:
-    case ENDPOINT_STAMP:
-        break;
-    }
-    return err_set(err, EINVAL, "no agent runs there");
+    return spawn_at(endpoint, &remote, put, options->agent_there, argv, ret, err);
 }
 
 int pair_run_spawn(const struct pair_options *options, const struct endpoint_text *endpoint,
                    char *const argv[], struct spawned *ret, struct err *err)
 {
     return pair_spawn(options, endpoint, false, -1, argv, ret, err);
-}
-
-/* Of the many ways not to get into a host one code; the sentence has the rest. */
-static int pair_ssh_code(int r)
-{
-    switch (r) {
-    case 0:
-    case -ECANCELED:
-        return r;
-    case -ENOEXEC:
-    case -ENOENT:
-    case -ENOMEM:
-    case -EMFILE:
-    case -ENFILE:
-    case -EAGAIN:
-    case -EINVAL:
-        return -ENOPKG;
-    default:
-        return -EHOSTUNREACH;
-    }
-}
-
-static const char *pair_agent(const struct pair_options *options,
-                              const struct endpoint_text *endpoint)
-{
-    return endpoint->kind == ENDPOINT_SSH && options->agent_there[0] ? options->agent_there
-                                                                     : options->agent;
 }
 
 void pair_run_ahead(const struct pair_options *options, const struct endpoint_text *endpoint)
@@ -91,8 +47,8 @@ void pair_run_ahead(const struct pair_options *options, const struct endpoint_te
 
     if (endpoint->kind != ENDPOINT_SSH)
         return;
-    peer_program_init(&program, pair_agent(options, endpoint), options->nice);
-    spawn_ssh_ahead(endpoint, &remote, program.argv);
+    peer_program_init(&program, options->agent, options->nice);
+    spawn_at_ahead(endpoint, &remote, options->agent_there, program.argv);
 }
 
 int pair_run_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
@@ -103,13 +59,10 @@ int pair_run_agent(const struct pair_options *options, const struct endpoint_tex
     struct spawned spawned;
     struct peer_program program;
     struct peer *peer = NULL;
-    bool ssh = endpoint->kind == ENDPOINT_SSH;
     int r;
 
-    peer_program_init(&program, pair_agent(options, endpoint), options->nice);
+    peer_program_init(&program, options->agent, options->nice);
     r = pair_spawn(options, endpoint, true, set->interrupt_fd, program.argv, &spawned, err);
-    if (ssh)
-        r = pair_ssh_code(r);
     if (r == 0)
         r = peer_set_add(set, name, &spawned, (uint64_t)PAIR_HELLO_S * CLOCK_S, &peer, err);
     if (r == 0)
@@ -117,7 +70,7 @@ int pair_run_agent(const struct pair_options *options, const struct endpoint_tex
     if (r == 0)
         r = peer_ask_facts(set, peer, err);
     /* It ran, and says no more: so its host, or the way there, is gone. */
-    if (ssh && (r == -EPIPE || r == -ETIMEDOUT))
+    if (endpoint->kind == ENDPOINT_SSH && (r == -EPIPE || r == -ETIMEDOUT))
         r = -EHOSTUNREACH;
     if (r < 0 || !peer)
         return err_wrap(err, r, "starting the agent at %s", text);
@@ -126,72 +79,6 @@ int pair_run_agent(const struct pair_options *options, const struct endpoint_tex
     run->n_nodes++;
     *ret_peer = peer;
     return 0;
-}
-
-/* "ADDRESS/PREFIX" to bytes; false when it is none. */
-static bool pair_parse(const char *text, size_t len, int family, uint8_t ret_bytes[16],
-                       unsigned *ret_prefix)
-{
-    char one[64], *slash;
-
-    if (len >= sizeof one)
-        return false;
-    memcpy(one, text, len);
-    one[len] = 0;
-    slash = strchr(one, '/');
-    if (!slash)
-        return false;
-    *slash = 0;
-    *ret_prefix = (unsigned)strtoul(slash + 1, NULL, 10);
-    return inet_pton(family, one, ret_bytes) == 1;
-}
-
-static bool pair_same_net(const uint8_t *a, const uint8_t *b, unsigned prefix)
-{
-    for (unsigned bit = 0; bit < prefix; bit++)
-        if ((a[bit / 8] ^ b[bit / 8]) & (0x80 >> bit % 8))
-            return false;
-    return true;
-}
-
-static bool pair_in_list(const char *list, int family, const uint8_t *address)
-{
-    for (const char *p = list; p && *p;) {
-        size_t len = strcspn(p, " ");
-        uint8_t other[16];
-        unsigned prefix = 0;
-
-        if (pair_parse(p, len, family, other, &prefix) && pair_same_net(address, other, prefix))
-            return true;
-        p += len + (p[len] == ' ');
-    }
-    return false;
-}
-
-/* TO's address in a network that FROM is in too, else its first. */
-static bool pair_pick(const char *from_list, const char *to_list, int family, char *ret,
-                      size_t size)
-{
-    const char *best = NULL;
-
-    for (const char *p = to_list; p && *p;) {
-        size_t len = strcspn(p, " ");
-        uint8_t address[16];
-        unsigned prefix = 0;
-
-        if (pair_parse(p, len, family, address, &prefix)) {
-            bool near = pair_in_list(from_list, family, address);
-
-            if (!best || near)
-                best = p;
-            if (near)
-                break;
-        }
-        p += len + (p[len] == ' ');
-    }
-    if (best)
-        snprintf(ret, size, "%.*s", (int)strcspn(best, "/"), best);
-    return best;
 }
 
 /* The first address of a host's name. */
@@ -215,69 +102,27 @@ static int pair_resolve(const struct pair_options *options, char *ret, size_t si
     return 0;
 }
 
-/* The address of ?if=, as "NAME=ADDRESS/PREFIX" in the facts of its agent. */
-static int pair_of_interface(const struct endpoint_text *endpoint, const struct peer *peer,
-                             int family, char *ret, size_t size, struct err *err)
-{
-    size_t n = strlen(endpoint->ifname);
-
-    for (const char *p = facts_get(&peer->facts, "interface_addresses"); p && *p;) {
-        size_t len = strcspn(p, " ");
-        uint8_t address[16];
-        unsigned prefix;
-
-        if (len > n && strncmp(p, endpoint->ifname, n) == 0 && p[n] == '=' &&
-            pair_parse(p + n + 1, len - n - 1, family, address, &prefix)) {
-            snprintf(ret, size, "%.*s", (int)strcspn(p + n + 1, "/"), p + n + 1);
-            return 0;
-        }
-        p += len + (p[len] == ' ');
-    }
-    err_say(err, "%s has no %s address on %s that its agent tells (?addr= names one)",
-            endpoint->arg, family == AF_INET6 ? "IPv6" : "IPv4", endpoint->ifname);
-    return -EHOSTUNREACH;
-}
-
-/* The address by which we are connected to a host: good for others too, unless it is this machine's own loop. */
-static bool pair_of_connection(const struct peer *peer, int family, char *ret, size_t size)
-{
-    const char *address = remote_address(peer->spawned.remote);
-    uint8_t bytes[16];
-
-    if (inet_pton(family, address, bytes) != 1 || (family == AF_INET && bytes[0] == 127) ||
-        strcmp(address, "::1") == 0)
-        return false;
-    return text_copy(ret, size, address);
-}
-
 static int pair_address(const struct pair_options *options, const struct peer *from,
                         const struct peer *to, char *ret, size_t size, struct err *err)
 {
-    const char *key = options->ipv6 ? "addresses_v6" : "addresses";
-    int family = options->ipv6 ? AF_INET6 : AF_INET;
-
     if (options->address[0]) {
         text_copy(ret, size, options->address);
         return 0;
     }
-    if (options->to.address[0]) {
-        text_copy(ret, size, options->to.address);
-        return 0;
-    }
-    if (text_endpoint_foreign(&options->to))
+    if (text_endpoint_foreign(&options->to) && !options->to.address[0])
         return pair_resolve(options, ret, size, err);
-    if (options->to.ifname[0])
-        return pair_of_interface(&options->to, to, family, ret, size, err);
-    if (to && options->to.kind == ENDPOINT_SSH && pair_of_connection(to, family, ret, size))
-        return 0;
     if (options->from.kind == ENDPOINT_LOCAL && options->to.kind == ENDPOINT_LOCAL) {
         text_copy(ret, size, options->ipv6 ? "::1" : "127.0.0.1");
         return 0;
     }
-    if (pair_pick(facts_get(&from->facts, key), facts_get(&to->facts, key), family, ret, size))
+    if (peer_address(&options->to, from, to, options->ipv6, false, ret, size) == 0)
         return 0;
-    err_say(err, "%s has no %s address (--address names one)", options->to_text,
-            options->ipv6 ? "IPv6" : "IPv4");
+    if (options->to.ifname[0])
+        err_say(err, "%s has no %s address on %s that its agent tells (?addr= names one)",
+                options->to.arg, options->ipv6 ? "IPv6" : "IPv4", options->to.ifname);
+    else
+        err_say(err, "%s has no %s address (--address names one)", options->to_text,
+                options->ipv6 ? "IPv6" : "IPv4");
     return -EHOSTUNREACH;
 }
 
@@ -291,7 +136,7 @@ int pair_run_own_address(const struct pair_options *options, const struct measur
 
     /* That of FROM's in the network of TO's address, else its first. */
     snprintf(to, sizeof to, "%s/%d", path->address, family == AF_INET6 ? 64 : 24);
-    if (pair_pick(to, list, family, ret, size))
+    if (peer_address_pick(to, list, family, ret, size))
         return 0;
     err_say(err, "%s has no address", options->from_text);
     return -EHOSTUNREACH;
@@ -314,11 +159,12 @@ static int pair_group(const struct pair_options *options, struct peer_set *set,
     for (uint32_t i = 0; i <= path->n_more && path->server; i++) {
         const struct peer *to = i ? path->more[i - 1] : path->server;
 
-        pair_pick(from, facts_get(&to->facts, key), family, path->own[i], sizeof path->own[i]);
+        peer_address_pick(from, facts_get(&to->facts, key), family, path->own[i],
+                          sizeof path->own[i]);
     }
     if (path->server)
-        pair_pick(facts_get(&path->server->facts, key), from, family, path->own_client,
-                  sizeof path->own_client);
+        peer_address_pick(facts_get(&path->server->facts, key), from, family, path->own_client,
+                          sizeof path->own_client);
     return r;
 }
 

@@ -28,6 +28,8 @@ void run_options_default(struct run_options *options)
     };
 }
 
+void run_options_done(struct run_options *options) { places_done(&options->places); }
+
 void run_options_quick(struct run_options *options) { options->time_ns = CLOCK_S; }
 
 struct flow_spec run_options_spec(const struct run_options *o, enum flow_kind kind,

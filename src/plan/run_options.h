@@ -6,6 +6,7 @@
 #include "plan/fact_round.h"
 #include "plan/measure.h"
 #include "plan/node_cpu.h"
+#include "plan/places.h"
 #include "plan/repeat.h"
 #include "plan/scenario.h"
 #include "plan/tool_run.h"
@@ -27,6 +28,13 @@ struct run_sizes {
 
 struct run_options {
     char driver[16];
+    struct places
+        places; /* what is there already, and is measured; its names are lent to steps. None: it is made */
+    enum remote_host_keys host_keys; /* of SSH */
+    char ssh_config[256];            /* read instead of the user's own; "" that */
+    char known_hosts[256];           /* the only file of known hosts that counts; "" theirs */
+    bool become;                     /* agents of hosts run as root, by sudo */
+    char agent_there[256];           /* the agent as hosts have it; "" agent is put there */
     uint64_t time_ns;
     bool protocols[PROTOCOL_COUNT];
     struct run_sizes tcp, udp, icmp;
@@ -62,6 +70,8 @@ struct run_options {
 };
 
 void run_options_default(struct run_options *options);
+/* Wipes the logins of places. */
+void run_options_done(struct run_options *options);
 /* --quick: tests of 1 s. */
 void run_options_quick(struct run_options *options);
 /* What the options say of a flow of that kind and size. */

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plan/runner.h"
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "plan/measure.h"
 #include "plan/node_cpu.h"
 #include "plan/peer.h"
-#include "plan/preflight.h"
+#include "plan/place_path.h"
 #include "plan/repeat.h"
-#include "plan/scenario_hops.h"
+#include "plan/runner_state.h"
 #include "plan/tool_run.h"
 #include "plan/under_load.h"
 
@@ -19,38 +18,10 @@
 
 enum { RUNNER_HELLO_S = 10, RUNNER_CLOCK_ASKS = 5, RUNNER_QUIT_MS = 500 };
 
-/* A resource as it stands. */
-struct staged {
-    const struct resource *resource;
-    struct placed placed;
-    bool tried;       /* create was called: destroy it */
-    char broken[320]; /* why it cannot be used; "" it can */
-    char text[LEDGER_TEXT_SIZE];
-};
-
-struct runner {
-    const struct run_options *options;
-    const struct driver *driver;
-    const struct runner_hooks *hooks;
-    struct driver_state *state; /* owned */
-    struct ledger *ledger;      /* lent */
-    struct run_result *run;     /* lent */
-    struct peer_set peers;
-    struct staged staged[SCENARIO_RESOURCES];
-    struct steps steps;
-    unsigned n_begun;
-    unsigned n_measured;        /* times that a scenario's path stood */
-    bool done[SCENARIO_COUNT];  /* needs no further round */
-    bool begun[SCENARIO_COUNT]; /* was tried in a round */
-    struct err
-        *blocked; /* owned; of each scenario: which port is not reached; NULL not looked for */
-    bool interrupted;
-};
-
-static struct staged *runner_staged(struct runner *r, const char *name)
+struct staged *runner_staged(struct runner *r, const char *name)
 {
-    for (unsigned i = 0; i < SCENARIO_RESOURCES; i++)
-        if (r->staged[i].resource && strcmp(r->staged[i].resource->name, name) == 0)
+    for (unsigned i = 0; i < r->n_staged; i++)
+        if (strcmp(r->staged[i].resource->name, name) == 0)
             return &r->staged[i];
     return NULL;
 }
@@ -80,7 +51,8 @@ static const char *runner_ground(struct runner *r, const struct resource *resour
 {
     const char *below[] = {resource->node, resource->network};
 
-    for (unsigned i = 0; i < 2; i++) {
+    /* What is there already has labels, of things that are none of ours. */
+    for (unsigned i = 0; i < 2 && !resource->there; i++) {
         const struct staged *staged = below[i][0] ? runner_staged(r, below[i]) : NULL;
 
         if (staged && staged->broken[0])
@@ -91,7 +63,7 @@ static const char *runner_ground(struct runner *r, const struct resource *resour
 
 static void runner_create(struct runner *r, const struct resource *resource)
 {
-    struct staged *staged = &r->staged[resource - scenario_resources];
+    struct staged *staged = &r->staged[r->n_staged++];
     struct err err = {0};
     const char *ground;
     int ret = 0;
@@ -102,8 +74,9 @@ static void runner_create(struct runner *r, const struct resource *resource)
         text_copy(staged->broken, sizeof staged->broken, ground);
         return;
     }
-    r->driver->describe(r->state, resource, staged->text, sizeof staged->text);
-    if (r->ledger)
+    if (r->driver->describe)
+        r->driver->describe(r->state, resource, staged->text, sizeof staged->text);
+    if (r->ledger && staged->text[0])
         ret = ledger_add(r->ledger, resource_kind_name[resource->kind], staged->text, &err);
     if (ret == 0) {
         staged->tried = true;
@@ -127,6 +100,9 @@ static int runner_agent_start(struct runner *r, const struct resource *resource,
                            &peer, err);
     if (ret == 0)
         ret = peer_ask_clock(&r->peers, peer, RUNNER_CLOCK_ASKS, err);
+    /* Who was not made by us has to tell his addresses. */
+    if (ret == 0 && resource->there)
+        ret = peer_ask_facts(&r->peers, peer, err);
     return ret;
 }
 
@@ -143,6 +119,23 @@ static void runner_agent(struct runner *r, const struct resource *resource)
         r->interrupted = true;
     if (ret < 0)
         runner_break(r, staged, "starting the agent on", &err);
+    staged->unreachable = ret == -EHOSTUNREACH;
+}
+
+/* All that will be waited for one by one is under way together. */
+static void runner_agents_begin(struct runner *r)
+{
+    struct peer_program program;
+
+    peer_program_init(&program, r->options->agent, r->options->nice);
+    for (unsigned i = 0; i < r->steps.n_steps && r->driver->begin; i++) {
+        const struct step *step = &r->steps.step[i];
+        const struct staged *staged =
+            step->kind == STEP_AGENT ? runner_staged(r, step->resource->name) : NULL;
+
+        if (staged && !staged->broken[0])
+            r->driver->begin(r->state, step->resource->name, program.argv);
+    }
 }
 
 static void runner_end_info(const struct staged *staged, bool v6, bool floating,
@@ -177,25 +170,43 @@ static void runner_group(struct runner *r, const struct scenario *scenario,
               r->options->group[0] ? r->options->group : scenario_group(r->options->ipv6));
 }
 
+/* Of what is there already: what its agents tell. */
+static int runner_addresses(struct runner *r, const struct scenario *scenario,
+                            const struct staged *from, const struct staged *to,
+                            struct scenario_result *result, struct err *err)
+{
+    const struct place_path path = {.from = from->resource,
+                                    .to = to->resource,
+                                    .client = peer_find(&r->peers, scenario->from),
+                                    .server = peer_find(&r->peers, scenario->to),
+                                    .v6 = r->options->ipv6,
+                                    .floating = scenario->floating};
+
+    return place_path_addresses(&path, &result->from, &result->to, err);
+}
+
 /* The path of a scenario; a broken thing on it is the error. */
-static int runner_path(struct runner *r, const struct scenario *scenario,
-                       struct scenario_result *result, struct measure_path *ret_path,
-                       struct err *err)
+int runner_path(struct runner *r, const struct scenario *scenario, struct scenario_result *result,
+                struct measure_path *ret_path, struct err *err)
 {
     struct staged *from = runner_staged(r, scenario->from), *to = runner_staged(r, scenario->to);
+    int ret;
 
     if (!from || !to)
         return err_say(err, "%s and %s were not made", scenario->from, scenario->to);
     runner_end_info(from, r->options->ipv6, scenario->floating, &result->from);
     runner_end_info(to, r->options->ipv6, scenario->floating, &result->to);
-    for (unsigned i = 0; i < SCENARIO_RESOURCES; i++)
-        if (r->staged[i].broken[0] && scenario_needs(scenario, &scenario_resources[i]))
+    for (unsigned i = 0; i < r->n_staged; i++)
+        if (r->staged[i].broken[0] && steps_needs(&r->steps, scenario, r->staged[i].resource))
             return err_say(err, "%s", r->staged[i].broken);
+    if (r->steps.there && (ret = runner_addresses(r, scenario, from, to, result, err)) < 0)
+        return ret;
     *ret_path = (struct measure_path){
         .set = &r->peers,
         .client = peer_find(&r->peers, scenario->from),
         .server = scenario->protocol == PROTOCOL_ICMP ? NULL : peer_find(&r->peers, scenario->to),
-        .same_machine = strcmp(r->driver->name, "lab") == 0};
+        .same_machine = r->steps.there ? place_path_same_machine(from->resource, to->resource)
+                                       : strcmp(r->driver->name, "lab") == 0};
     text_copy(ret_path->address, sizeof ret_path->address,
               scenario->floating ? result->to.floating : result->to.address);
     if (!ret_path->address[0])
@@ -205,8 +216,8 @@ static int runner_path(struct runner *r, const struct scenario *scenario,
                                           : "IPv4");
     if (scenario->protocol == PROTOCOL_MULTICAST)
         runner_group(r, scenario, result, ret_path);
-    if (r->blocked && r->blocked[scenario - scenario_table].code) {
-        *err = r->blocked[scenario - scenario_table];
+    if (r->blocked && r->blocked[scenario - r->steps.scenario].code) {
+        *err = r->blocked[scenario - r->steps.scenario];
         return -err->code;
     }
     return 0;
@@ -241,43 +252,6 @@ static int runner_ask(struct runner *r, const struct scenario *scenario,
     if (r->options->tool && stream)
         return tool_measure(r->options->tool, &ends, path, ask, result, err);
     return measure(path, ask, watch, result, err);
-}
-
-/*
- * Where the time goes on a scenario's path: of the lab, whose namespaces are all on this machine. The scenario's own numbers
- * stand also without: only an interruption ends it.
- */
-static int runner_hops(struct runner *r, const struct scenario *scenario,
-                       const struct measure_path *path, const struct measure_ask *ask,
-                       struct scenario_result *result, struct err *err)
-{
-    struct hop_path_place places[HOP_PATH_PLACES] = {0};
-    struct scenario_hops hops = {.places = places,
-                                 .nat_to = scenario->floating ? result->to.address : "",
-                                 .sink = r->hooks->hop_sink};
-    struct err why = {0};
-    int ret;
-
-    for (unsigned i = 0; i < r->peers.n_peers && i < HOP_PATH_PLACES; i++) {
-        const struct peer *peer = r->peers.peers[i];
-
-        /* Behind those of the lab come machines that are only asked for facts. */
-        if (!runner_staged(r, peer->name))
-            break;
-        text_copy(places[i].name, sizeof places[i].name, peer->name);
-        snprintf(places[i].netns, sizeof places[i].netns, "pid:%u", peer->pid);
-        if (peer == path->client)
-            hops.from = i;
-        hops.n_places++;
-    }
-    ret = scenario_hops_measure(&hops, path, ask, result, &why);
-    if (ret == 0)
-        return 0;
-    snprintf(result->hops_reason, sizeof result->hops_reason, "%.*s",
-             (int)sizeof result->hops_reason - 1, why.text);
-    if (ret == -ECANCELED && err)
-        *err = why;
-    return ret == -ECANCELED ? ret : 0;
 }
 
 /* The asks of a scenario one after the other; then what its repetitions say so far. */
@@ -329,7 +303,7 @@ static void runner_scenario_end(struct runner *r, unsigned index, uint32_t round
 
 static void runner_scenario(struct runner *r, unsigned index, uint32_t round)
 {
-    const struct scenario *scenario = &scenario_table[index];
+    const struct scenario *scenario = &r->steps.scenario[index];
     struct scenario_result *result = &r->run->scenarios[index];
     uint32_t rounds = repeat_rounds(&r->options->repeat);
     struct measure_path path;
@@ -381,13 +355,13 @@ static void runner_list(struct runner *r)
     r->run->n_scenarios = r->steps.n_scenarios;
     for (unsigned i = 0; i < r->steps.n_scenarios; i++) {
         struct scenario_result *result = &r->run->scenarios[i];
+        const struct scenario *row = &r->steps.scenario[i];
 
-        text_copy(result->id, sizeof result->id, scenario_table[i].id);
-        text_copy(result->name, sizeof result->name, scenario_table[i].name);
-        text_copy(result->protocol, sizeof result->protocol,
-                  scenario_protocol_name[scenario_table[i].protocol]);
-        text_copy(result->from.name, sizeof result->from.name, scenario_table[i].from);
-        text_copy(result->to.name, sizeof result->to.name, scenario_table[i].to);
+        text_copy(result->id, sizeof result->id, row->id);
+        text_copy(result->name, sizeof result->name, row->name);
+        text_copy(result->protocol, sizeof result->protocol, scenario_protocol_name[row->protocol]);
+        text_copy(result->from.name, sizeof result->from.name, row->from);
+        text_copy(result->to.name, sizeof result->to.name, row->to);
         result->chosen = r->steps.chosen[i];
         result->status = SCENARIO_SKIPPED;
         text_copy(result->reason, sizeof result->reason,
@@ -401,7 +375,7 @@ static void runner_undo(struct runner *r)
     uint64_t began = clock_mono_ns();
 
     peer_set_done(&r->peers, (uint64_t)RUNNER_QUIT_MS * CLOCK_MS);
-    for (unsigned i = SCENARIO_RESOURCES; i-- > 0;) {
+    for (unsigned i = r->n_staged; i-- > 0;) {
         struct staged *staged = &r->staged[i];
         struct err err = {0};
 
@@ -412,7 +386,7 @@ static void runner_undo(struct runner *r)
             if (r->run->n_left < RUN_MAX_LEFT)
                 snprintf(r->run->left[r->run->n_left++], sizeof r->run->left[0], "%s %s",
                          resource_kind_name[staged->resource->kind], staged->resource->name);
-        } else if (r->ledger) {
+        } else if (r->ledger && staged->text[0]) {
             ledger_remove(r->ledger, staged->text, NULL);
         }
     }
@@ -463,49 +437,22 @@ static enum runner_end runner_rounds(struct runner *r)
     return end;
 }
 
-/* What a scenario needs of its path; nothing when there is none: it will say so itself. */
-static void runner_needs(struct runner *r, unsigned index, struct preflight *preflight,
-                         struct preflight_needs *needs)
+/* Nothing could be measured; which kind of nothing. */
+static enum runner_end runner_nothing(struct runner *r)
 {
-    const struct scenario *scenario = &scenario_table[index];
-    struct scenario_result *result = &r->run->scenarios[index];
-    struct measure_ask asks[STEPS_MAX_ASKS];
-    struct measure_path path;
-    unsigned n;
+    bool blocked = false, unreachable = false;
 
-    if (runner_path(r, scenario, result, &path, &(struct err){0}) < 0)
-        return;
-    n = steps_asks(r->options, scenario, asks);
-    for (unsigned i = 0; i < n; i++)
-        preflight_ask(preflight, needs, &path, result->from.address, r->options->tool, &asks[i],
-                      NULL);
-    if (steps_under_load(r->options, scenario, asks))
-        preflight_ask(preflight, needs, &path, result->from.address, TOOL_NONE, &asks[0], &asks[1]);
-}
-
-/* Who reaches which port, all together before the first test; the scenarios of what is not reached will fail with it. */
-static int runner_preflight(struct runner *r, struct err *err)
-{
-    AUTO(free_p) struct preflight *preflight = calloc(1, sizeof *preflight);
-    struct preflight_needs needs[SCENARIO_COUNT] = {0};
-    struct err *blocked = calloc(SCENARIO_COUNT, sizeof *blocked);
-    int ret;
-
-    if (!preflight || !blocked) {
-        free(blocked);
-        return err_set(err, ENOMEM, "memory for a preflight");
-    }
-    for (unsigned i = 0; i < r->steps.n_scenarios; i++)
-        if (!r->steps.skip[i])
-            runner_needs(r, i, preflight, &needs[i]);
-    ret = preflight_run(preflight, &r->peers, err);
-    for (uint32_t i = 0; i < preflight->n && ret == 0; i++)
-        if (preflight->knock[i].why[0] && r->hooks->on_talk)
-            r->hooks->on_talk(r->hooks->arg, preflight->knock[i].why);
-    for (unsigned i = 0; i < r->steps.n_scenarios && ret == 0; i++)
-        preflight_why(preflight, &needs[i], &blocked[i]);
-    r->blocked = blocked;
-    return ret;
+    for (unsigned i = 0; i < SCENARIO_COUNT && r->blocked; i++)
+        blocked |= r->blocked[i].code != 0;
+    for (unsigned i = 0; i < r->n_staged; i++)
+        unreachable |= r->staged[i].unreachable;
+    text_copy(r->run->error, sizeof r->run->error,
+              unreachable
+                  ? "no scenario could be measured: the hosts that they need were not reached"
+              : blocked        ? "no scenario could be measured: the data ports are not reached"
+              : r->steps.there ? "no scenario could be measured: no agent runs where they need one"
+                               : "no scenario could be measured: nothing it needs could be made");
+    return blocked || unreachable ? RUNNER_UNREACHABLE : RUNNER_ENVIRONMENT;
 }
 
 /* A machine that has no facts costs no result. */
@@ -528,6 +475,7 @@ static enum runner_end runner_steps(struct runner *r)
 {
     struct err err = {0};
     uint64_t began = clock_mono_ns();
+    bool agents_begun = false;
     enum runner_end end;
 
     for (unsigned i = 0; i < r->steps.n_steps && !r->interrupted; i++) {
@@ -537,6 +485,9 @@ static enum runner_end runner_steps(struct runner *r)
             runner_create(r, step->resource);
             r->run->staging_ns = clock_mono_ns() - began;
         } else if (step->kind == STEP_AGENT) {
+            if (!agents_begun)
+                runner_agents_begin(r);
+            agents_begun = true;
             runner_agent(r, step->resource);
         }
     }
@@ -550,17 +501,7 @@ static enum runner_end runner_steps(struct runner *r)
                   r->hooks->on_talk, r->hooks->arg);
     end = runner_rounds(r);
     node_cpu_close(&r->peers);
-    if (end == RUNNER_DONE && r->n_begun && !r->n_measured) {
-        bool blocked = false;
-
-        for (unsigned i = 0; i < SCENARIO_COUNT && r->blocked; i++)
-            blocked |= r->blocked[i].code != 0;
-        text_copy(r->run->error, sizeof r->run->error,
-                  blocked ? "no scenario could be measured: the data ports are not reached"
-                          : "no scenario could be measured: nothing it needs could be made");
-        return blocked ? RUNNER_UNREACHABLE : RUNNER_ENVIRONMENT;
-    }
-    return end;
+    return end == RUNNER_DONE && r->n_begun && !r->n_measured ? runner_nothing(r) : end;
 }
 
 enum runner_end runner_run(const struct run_options *options, const struct driver *driver,
@@ -573,6 +514,16 @@ enum runner_end runner_run(const struct run_options *options, const struct drive
                        .ledger = ledger,
                        .run = run,
                        .peers = {.interrupt_fd = interrupt_fd}};
+    const struct remote_options remote = {.host_keys = options->host_keys,
+                                          .config = options->ssh_config,
+                                          .known_hosts = options->known_hosts,
+                                          .become = options->become,
+                                          .interrupt_fd = interrupt_fd};
+    const struct driver_setup setup = {.ledger_path = ledger ? ledger_path(ledger) : NULL,
+                                       .agent = options->agent,
+                                       .agent_there = options->agent_there,
+                                       .remote = &remote,
+                                       .interrupt_fd = interrupt_fd};
     struct err err = {0};
     enum runner_end end;
     int ret;
@@ -584,7 +535,7 @@ enum runner_end runner_run(const struct run_options *options, const struct drive
         ret = err_set(&err, ENOMEM, "memory for scenarios");
     } else {
         runner_list(&r);
-        ret = driver->open(run->id, ledger ? ledger_path(ledger) : NULL, &r.state, &err);
+        ret = driver->open(run->id, &setup, &r.state, &err);
     }
     if (ret < 0) {
         snprintf(run->error, sizeof run->error, "%.*s", (int)sizeof run->error - 1, err.text);

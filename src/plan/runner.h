@@ -30,7 +30,7 @@ struct runner_hooks {
 enum runner_end {
     RUNNER_DONE,        /* all steps were tried */
     RUNNER_ENVIRONMENT, /* the world could not be made */
-    RUNNER_UNREACHABLE, /* none of the scenarios has a data port that is reached */
+    RUNNER_UNREACHABLE, /* none of the scenarios has hosts, or a data port, that are reached */
     RUNNER_STOPPED,     /* --stop-on-error */
     RUNNER_INTERRUPTED, /* interrupt_fd became readable */
 };

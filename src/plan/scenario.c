@@ -8,15 +8,15 @@ const char *const scenario_protocol_name[PROTOCOL_COUNT] = {"tcp", "udp", "icmp"
 
 /* Rows of one path: TCP, UDP, ICMP. */
 #define SCENARIO_PATH(group, words, from, to, ...)                                                 \
-    {group ".1", words ", TCP", PROTOCOL_TCP, from, to, __VA_ARGS__, NULL},                        \
-        {group ".2", words ", UDP", PROTOCOL_UDP, from, to, __VA_ARGS__, NULL},                    \
+    {group ".1", words ", TCP", PROTOCOL_TCP, from, to, __VA_ARGS__, NULL, NULL},                  \
+        {group ".2", words ", UDP", PROTOCOL_UDP, from, to, __VA_ARGS__, NULL, NULL},              \
     {                                                                                              \
-        group ".3", words ", ICMP", PROTOCOL_ICMP, from, to, __VA_ARGS__, NULL                     \
+        group ".3", words ", ICMP", PROTOCOL_ICMP, from, to, __VA_ARGS__, NULL, NULL               \
     }
 
 #define SCENARIO_GROUP(group, words, from, ...)                                                    \
     {                                                                                              \
-        group ".4", words ", Multicast", PROTOCOL_MULTICAST, from, "vm1", __VA_ARGS__              \
+        group ".4", words ", Multicast", PROTOCOL_MULTICAST, from, "vm1", __VA_ARGS__, NULL        \
     }
 
 /* vm1 is the server; the clients' places make the path: same or other network, same or other node. */
@@ -35,9 +35,9 @@ const struct scenario scenario_table[SCENARIO_COUNT] = {
                   true),
     SCENARIO_PATH("7", "Native Throughput", "node2", "node1", false, true, false, false),
     {"8.1", "VM to Host Uploading", PROTOCOL_TCP, "vm1", "external", false, false, true, false,
-     NULL},
+     NULL, NULL},
     {"8.2", "VM to Host Downloading", PROTOCOL_TCP, "external", "vm1", true, false, true, false,
-     NULL},
+     NULL, NULL},
     SCENARIO_GROUP("1", "Same Network, Fixed IP, Intra-node", "vm2", false, false, false, true,
                    NULL),
     SCENARIO_GROUP("2", "Same Network, Fixed IP, Inter-node", "vm3", false, true, false, true,
@@ -51,16 +51,16 @@ const struct scenario scenario_table[SCENARIO_COUNT] = {
     SCENARIO_GROUP("6", "Different Network, Floating IP, Inter-node", "vm5", true, true, true, true,
                    NULL),
     {"7.4", "Native Throughput, Multicast", PROTOCOL_MULTICAST, "node2", "node1", false, true,
-     false, false, NULL},
+     false, false, NULL, NULL},
 };
 
 const struct resource scenario_resources[SCENARIO_RESOURCES] = {
-    {RESOURCE_NODE, "node1", "", ""},         {RESOURCE_NODE, "node2", "", ""},
-    {RESOURCE_NETWORK, "net1", "", ""},       {RESOURCE_NETWORK, "net2", "", ""},
-    {RESOURCE_ROUTER, "router", "node1", ""}, {RESOURCE_EXTERNAL, "external", "", ""},
-    {RESOURCE_VM, "vm1", "node1", "net1"},    {RESOURCE_VM, "vm2", "node1", "net1"},
-    {RESOURCE_VM, "vm3", "node2", "net1"},    {RESOURCE_VM, "vm4", "node1", "net2"},
-    {RESOURCE_VM, "vm5", "node2", "net2"},
+    {RESOURCE_NODE, "node1", "", "", NULL},         {RESOURCE_NODE, "node2", "", "", NULL},
+    {RESOURCE_NETWORK, "net1", "", "", NULL},       {RESOURCE_NETWORK, "net2", "", "", NULL},
+    {RESOURCE_ROUTER, "router", "node1", "", NULL}, {RESOURCE_EXTERNAL, "external", "", "", NULL},
+    {RESOURCE_VM, "vm1", "node1", "net1", NULL},    {RESOURCE_VM, "vm2", "node1", "net1", NULL},
+    {RESOURCE_VM, "vm3", "node2", "net1", NULL},    {RESOURCE_VM, "vm4", "node1", "net2", NULL},
+    {RESOURCE_VM, "vm5", "node2", "net2", NULL},
 };
 
 static const struct resource *scenario_end(const char *name)

@@ -26,6 +26,7 @@ struct scenario {
     bool different_network;
     bool tenant;      /* groups 1 to 6: the scenario is about placement of two VMs */
     const char *more; /* multicast: one more receiver of that path; NULL none */
+    const char *bind; /* from's own address or interface, where it was named; NULL, "" not */
 };
 
 /* The usual ones come first; those of multicast are part of a run that asks for them. */

@@ -14,8 +14,15 @@
  */
 struct scenario_hops {
     struct hop_path_place
-        *places; /* lent; network namespaces of the run's machine, an agent in each */
+        *places; /* lent; network namespaces of the client's machine that may lie on the way */
     unsigned n_places, from;
+    /*
+     * Where TO is on another machine, of which no more is known than its agent tells: the walk begins at both ends, each towards
+     * the other, and far_place is where that one begins. NULL, "": the whole way is on one machine.
+     */
+    struct peer *far;
+    struct hop_path_place far_place;
+    const char *back_to;         /* lent; own address of FROM */
     const char *nat_to;          /* TO's own address where path->address is translated; else "" */
     const struct hop_sink *sink; /* lent */
 };

@@ -81,7 +81,7 @@ static json_t *run_json_end(const struct end_info *end)
     json_t *o = json_object();
     int bad = 0;
 
-    bad |= json_object_set_new(o, "name", doc_string(end->name));
+    bad |= json_object_set_new(o, "name", run_json_text_or_null(end->name));
     bad |= json_object_set_new(o, "node", run_json_text_or_null(end->node));
     bad |= json_object_set_new(o, "network", run_json_text_or_null(end->network));
     bad |= json_object_set_new(o, "address", run_json_text_or_null(end->address));

@@ -81,7 +81,7 @@ static inline void build(struct built *b, const char *run_id, const char *ledger
     struct err err = {0};
 
     memset(b, 0, sizeof *b);
-    if (lab->open(run_id, ledger, &b->state, &err) < 0)
+    if (lab->open(run_id, &(const struct driver_setup){.ledger_path = ledger}, &b->state, &err) < 0)
         fail_msg("%s", err.text);
     for (int i = 0; i < N_ROWS; i++)
         if (lab->create(b->state, &rows[i], &b->placed[i], &err) < 0)

@@ -111,7 +111,8 @@ static pid_t controller_start(const char *ledger, pid_t pids[2])
         char text[128], c;
 
         close(fd[0]);
-        if (lab->open("killed", ledger, &state, NULL) < 0)
+        if (lab->open("killed", &(const struct driver_setup){.ledger_path = ledger}, &state, NULL) <
+            0)
             _exit(1);
         for (int i = 0; i < N_ROWS; i++)
             if (lab->create(state, &rows[i], &placed, NULL) < 0)
@@ -179,7 +180,9 @@ static void test_an_orderly_end_keeps_the_ledger_for_who_wrote_it(void **test)
     assert_true(fd >= 0);
     close(fd);
     if (lab_allowed) {
-        assert_int_equal(lab->open("orderly", ledger, &state, NULL), 0);
+        assert_int_equal(
+            lab->open("orderly", &(const struct driver_setup){.ledger_path = ledger}, &state, NULL),
+            0);
         lab->close(state);
     }
     assert_int_equal(unlink(ledger), 0);

@@ -1,0 +1,337 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Runs between hosts and VMs that are there: real sshds, each in a network and mount namespace of its own inside the test's box.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2054,SC2154 # shells in the box expand for themselves; tests hand nothing on; names are of box.bash; commas are of the words themselves
+
+bats_require_minimum_version 1.5.0
+load ../helper
+load ../netns/box
+
+# A client c and hosts a and b on one wire. One host key serves all.
+setup() {
+    skip_unless_root
+    [ -x /usr/sbin/sshd ] || skip "needs sshd (tools/deps test installs it)"
+    skip_unless_command ssh-keygen ip ss nft nsenter unshare perl jq
+    export TMPDIR=$TEST_DIR/tmp
+    unset SSH_AUTH_SOCK
+    state=$XDG_STATE_HOME/vnperf
+    out=$TEST_DIR/out err=$TEST_DIR/err
+    mkdir -p "$TMPDIR"
+    box_up
+    box sh -e <<'BOX'
+mkdir -p /run/keys /run/client/.ssh /run/sshd
+chmod 700 /run/client /run/client/.ssh
+ssh-keygen -q -t ed25519 -N '' -f /run/client/.ssh/id_ed25519
+ssh-keygen -q -t ed25519 -N '' -f /run/keys/host
+cat >/run/keys/sshd_config <<'END'
+UsePAM no
+UseDNS no
+StrictModes no
+PermitRootLogin yes
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PidFile none
+HostKey /run/keys/host
+END
+printf 'Host a\n    HostName 10.77.0.1\nHost b\n    HostName 10.77.0.2\n' >/run/client/.ssh/config
+for name in a b c; do ip netns add $name; ip -n $name link set lo up; done
+ip link add wire type bridge
+ip link set wire up
+BOX
+    join a wire eth0 10.77.0.1/24
+    join b wire eth0 10.77.0.2/24
+    join c wire eth0 10.77.0.3/24
+    begin_with=(ip netns exec c sh -c 'mount --bind /run/client /root && exec "$@"' sh)
+}
+
+teardown() {
+    [ -z "${box_pid:-}" ] || kill -KILL "$box_pid" 2>/dev/null || true
+    [ -z "${box_job:-}" ] || wait "$box_job" 2>/dev/null || true
+}
+
+# join NAMESPACE BRIDGE INTERFACE ADDRESS
+join() {
+    box sh -ec '
+        ip link add "$1-$3" type veth peer name "$3" netns "$1"
+        ip link set "$1-$3" master "$2" up
+        ip -n "$1" addr add "$4" dev "$3"
+        ip -n "$1" link set "$3" up' sh "$@"
+}
+
+# host NAME ADDRESS [COMMANDS]: its own /root, /tmp, /var/tmp, /dev/shm, and an sshd; the client knows its key
+host() {
+    box sh -c 'echo "$1 $(cat /run/keys/host.pub)" >>/run/client/.ssh/known_hosts' sh "$2"
+    box ip netns exec "$1" sh -c '
+        for d in /root /tmp /var/tmp /dev/shm; do mount -t tmpfs -o mode=700 none $d || exit; done
+        mkdir -m 700 /root/.ssh
+        cp /run/client/.ssh/id_ed25519.pub /root/.ssh/authorized_keys
+        echo $$ >/run/keys/pid.$0
+        '"${3:-}"'
+        exec /usr/sbin/sshd -D -e -f /run/keys/sshd_config ${sshd_with:-}' "$1" >"$TEST_DIR/host.$1" 2>&1 3>&- &
+    wait_for 20 listening "$1" || {
+        cat "$TEST_DIR/host.$1"
+        return 1
+    }
+}
+
+listening() {
+    [ -n "$(box ip netns exec "$1" ss -Hltn 'sport = :22')" ]
+}
+
+two_hosts() {
+    host a 10.77.0.1
+    host b 10.77.0.2
+}
+
+# Two tenant networks and the outside, joined by a router; the client is on its own leg. v1 can be reached at a floating address.
+#   net1 10.1.0.0/24: v1 .1, v2 .2    net2 10.2.0.0/24: v3 .3    outside 198.51.100.0/24: x .9
+cloud() {
+    box sh -ec '
+        for n in r v1 v2 v3 x; do ip netns add $n; ip -n $n link set lo up; done
+        for b in net1 net2 outside; do ip link add $b type bridge; ip link set $b up; done
+        ip netns exec r sysctl -qw net.ipv4.ip_forward=1'
+    join r wire leg0 10.77.0.254/24
+    join r net1 leg1 10.1.0.254/24
+    join r net2 leg2 10.2.0.254/24
+    join r outside leg3 198.51.100.254/24
+    join v1 net1 eth0 10.1.0.1/24
+    join v2 net1 eth0 10.1.0.2/24
+    join v3 net2 eth0 10.2.0.3/24
+    join x outside eth0 198.51.100.9/24
+    box sh -ec '
+        ip -n r addr add 198.51.100.101/32 dev lo
+        ip netns exec r nft "table ip nat { chain pre { type nat hook prerouting priority -100; ip daddr 198.51.100.101 dnat to 10.1.0.1; }; }"
+        ip -n v1 route add default via 10.1.0.254
+        ip -n v2 route add default via 10.1.0.254
+        ip -n v3 route add default via 10.2.0.254
+        ip -n x route add default via 198.51.100.254
+        ip -n c route add default via 10.77.0.254'
+    host v1 10.1.0.1
+    host v2 10.1.0.2
+    host v3 10.2.0.3
+    host x 198.51.100.9
+}
+
+vms=(--vm 10.1.0.1,name=v1,node=h1,net=n1,floating=198.51.100.101 --vm root@10.1.0.2,name=v2,node=h2,net=n1
+    --vm ssh://10.2.0.3,name=v3,node=h1,net=n2)
+
+# run_there ARG…: vnperf run ARG… at the client
+run_there() {
+    run --separate-stderr box "${begin_with[@]}" "$VNPERF" run "$@"
+    : "${stderr:=}"
+    printf '%s\n' "--- $status" "$stderr" "$output" >&2
+}
+
+agents() {
+    box sh -c 'for p in /proc/[0-9]*; do readlink $p/exe; done | grep vnperf-agent' || true
+}
+
+no_agents() {
+    [ -z "$(agents)" ]
+}
+
+# No agent anywhere, no file of ours there, no ledger.
+nothing_far() {
+    local name found
+    wait_for 20 no_agents || {
+        agents
+        return 1
+    }
+    for name; do
+        found=$(box nsenter --target "$(box cat "/run/keys/pid.$name")" --mount --net -- find /root /tmp /var/tmp /dev/shm -name '*vnperf*')
+        [ -z "$found" ] || {
+            echo "at $name: $found"
+            return 1
+        }
+    done
+    [ -z "$(ledgers)" ]
+}
+
+# of ID FILTER: of that scenario of the JSON on stdout
+of() {
+    json ".scenarios[] | select(.id == \"$1\") | $2"
+}
+
+arriving() {
+    [ -n "$(box ip netns exec "$1" ss -Htn state established '( sport >= :5001 and sport <= :5031 )')" ]
+}
+
+@test "two hosts fill 7.1 to 7.3, the first is the server, and nothing is left there" {
+    two_hosts
+    run_there --host a --host b -t 0.3 --udpbuf 1024 --json -
+    [ "$status" -eq 0 ]
+    for id in 7.1 7.2 7.3; do
+        [ "$(of $id .status)" = passed ]
+        [ "$(of $id '"\(.from.name) \(.to.name) \(.from.address) \(.to.address)"')" = "b a 10.77.0.2 10.77.0.1" ]
+    done
+    [ "$(of 7.1 '.measurements[0].throughput_bps > 1000000')" = true ]
+    [ "$(of 2.1 '"\(.status) \(.chosen)"')" = "skipped false" ]
+    [ "$(json '[.nodes[].name] | join(" ")')" = "a b" ]
+    [ "$(json .run.driver)" = ssh ]
+    nothing_far a b
+}
+
+@test "HOST::IF is the server's interface and its address; if= of the client is where it sends by" {
+    two_hosts
+    box ip link add second type bridge
+    box ip link set second up
+    join a second eth5 10.78.0.1/24
+    join b second eth5 10.78.0.2/24
+    run_there --host root@10.77.0.1::eth5 --host 'ssh://b?if=eth5' -t 0.2 --protocols T --json -
+    [ "$status" -eq 0 ]
+    [ "$(of 7.1 '"\(.from.address) \(.to.address)"')" = "10.78.0.2 10.78.0.1" ]
+    run_there --host root@10.77.0.1::eth9 --host b -t 0.2 --protocols T --json -
+    [ "$status" -eq 3 ]
+    [[ "$(of 7.1 .reason)" = *"has no IPv4 address on eth9"* ]]
+    nothing_far a b
+}
+
+@test "one host is measured within itself, and the result says so" {
+    host a 10.77.0.1
+    run_there --host a -t 0.2 --protocols T --json -
+    [ "$status" -eq 0 ]
+    [ "$(of 7.1 '"\(.status) \(.name)"')" = "passed Native Throughput, Intra-node, TCP" ]
+    [ "$(of 7.1 '"\(.from.name) \(.to.name)"')" = "a#2 a" ]
+    nothing_far a
+}
+
+@test "VMs that are there and a host outside fill groups 1 to 6 and 8 by their labels; the rest says why not" {
+    cloud
+    run_there "${vms[@]}" --external-host 198.51.100.9,name=x -t 0.2 --protocols T --json -
+    [ "$status" -eq 0 ]
+    [ "$(json '[.scenarios[] | select(.status == "passed").id] | join(" ")')" = "2.1 3.1 4.1 5.1 8.1 8.2" ]
+    [ "$(of 2.1 '"\(.from.name) \(.to.name) \(.to.address)"')" = "v2 v1 10.1.0.1" ]
+    [ "$(of 3.1 '"\(.from.name) \(.to.name) \(.from.node) \(.to.node)"')" = "v3 v1 h1 h1" ]
+    [ "$(of 5.1 '"\(.to.address) \(.to.floating)"')" = "10.1.0.1 198.51.100.101" ]
+    [ "$(of 8.1 '"\(.from.name) \(.to.name) \(.to.address)"')" = "v1 x 198.51.100.9" ]
+    [ "$(of 8.2 '"\(.from.name) \(.to.name) \(.to.floating)"')" = "x v1 198.51.100.101" ]
+    [ "$(of 1.1 '"\(.chosen) \(.reason)"')" = "true no two --vm have the same net= and the same node=" ]
+    [[ "$(of 6.1 .reason)" = *"different node=, one of them with floating="* ]]
+    [ "$(of 7.1 .chosen)" = false ]
+    nothing_far v1 v2 v3 x
+}
+
+@test "a VM that is reached at its floating address is measured at its own on its network" {
+    cloud
+    box sh -c 'echo "198.51.100.101 $(cat /run/keys/host.pub)" >>/run/client/.ssh/known_hosts'
+    run_there --vm 198.51.100.101,name=v1,node=h1,net=n1 --vm 10.1.0.2,name=v2,node=h2,net=n1 -t 0.2 --protocols T --json -
+    [ "$status" -eq 0 ]
+    [ "$(of 2.1 '"\(.status) \(.to.address)"')" = "passed 10.1.0.1" ]
+}
+
+@test "a command that gives a pipe, a namespace and SSH go together" {
+    two_hosts
+    box mkdir -p /run/netns
+    run_there --host 'exec:nsenter --net=/run/netns/a,name=pod' --host ssh://b -t 0.2 --json - --udpbuf 1024
+    [ "$status" -eq 0 ]
+    [ "$(of 7.1 '"\(.from.name) \(.to.name) \(.to.address)"')" = "b pod 10.77.0.1" ]
+    run_there --host netns:a --host ssh://b,name=other -t 0.2 --protocols T --json -
+    [ "$status" -eq 0 ]
+    [ "$(of 7.1 '"\(.from.name) \(.to.name)"')" = "other a" ]
+    nothing_far a b
+}
+
+@test "no host that is needed is reached: 4; one of several: its scenarios fail, the others are measured" {
+    run_there --host a --host b -t 0.2 --json -
+    [ "$status" -eq 4 ]
+    [[ "$stderr" = *"starting the agent on node a:"*"Connection refused"*"the hosts that they need were not reached"* ]]
+    [ "$(of 7.1 .status)" = failed ]
+    [ -z "$(ledgers)" ]
+    cloud
+    run_there "${vms[@]}" --external-host root@198.51.100.77,name=x -t 0.2 --protocols T --scenarios 2.1,8.1 --json -
+    [ "$status" -eq 1 ]
+    [ "$(of 2.1 .status)" = passed ]
+    [[ "$(of 8.1 .reason)" = *"starting the agent on external x:"*"198.51.100.77"* ]]
+    nothing_far v1 v2 v3
+}
+
+@test "a host that vanishes in mid run: its scenarios fail with the sentence, the others' results are saved" {
+    cloud
+    begin run "${vms[@]}" -t 2 --protocols T --scenarios 2.1,3.1,4.1
+    # The second one runs.
+    wait_for 60 arriving_from v1 10.2.0.3
+    box kill -KILL "$(box cat /run/keys/pid.v3)"
+    box ip link del v3-eth0
+    box ip netns del v3
+    ended 1
+    [ "$(status_of 2.1)" = passed ]
+    [ "$(status_of 3.1)" = failed ]
+    [[ "$(reason_of 3.1)" = *"v3"* ]]
+    [ "$(status_of 4.1)" = failed ]
+    [[ "$(reason_of 4.1)" = *"the agent at v3 has ended"* ]]
+    [ -z "$(ledgers)" ]
+}
+
+# arriving_from HOST ADDRESS: data of that peer comes in there
+arriving_from() {
+    [ -n "$(box ip netns exec "$1" ss -Htn state established "( sport >= :5001 and sport <= :5031 ) and dst $2")" ]
+}
+
+@test "INT ends a run in order: 130, nothing is left" {
+    two_hosts
+    begin run --host a --host b -t 60 --protocols T
+    wait_for 30 arriving a
+    box kill -INT "$controller"
+    ended 130
+    [ "$(status_of 7.1)" = failed ]
+    nothing_far a b
+}
+
+@test "the controller killed: the agents end, and cleanup has nothing to remove" {
+    two_hosts
+    begin run --host a --host b -t 60 --protocols T
+    wait_for 30 arriving a
+    # The ledger names the run, and nothing in it.
+    [ "$(grep -c '^[+]' "$state"/ledger/*)" = 0 ]
+    box kill -KILL "$controller"
+    ended 137
+    wait_for 20 no_agents
+    run vnperf cleanup
+    [ "$status" -eq 0 ]
+    nothing_far a b
+}
+
+@test "options of the lab's runs go with hosts" {
+    two_hosts
+    box ip -n a addr add fd00:77::1/64 dev eth0 nodad
+    box ip -n b addr add fd00:77::2/64 dev eth0 nodad
+    run_there --host a --host b -t 0.2 --protocols TI --ipv6 --repeat 2 --json -
+    [ "$status" -eq 0 ]
+    [ "$(of 7.1 .to.address)" = fd00:77::1 ]
+    [ "$(of 7.1 '.measurements | length')" = 4 ]
+    run_there --host a --host b -t 0.2 --scenarios 7.4 --json -
+    [ "$status" -eq 0 ]
+    [ "$(of 7.4 .status)" = passed ]
+    nothing_far a b
+}
+
+@test "hops between VMs of several machines: the two ends' interfaces, as far as anyone can look" {
+    cloud
+    run_there "${vms[@]}" -t 0.4 --protocols T --scenarios 2.1,5.1 --hops --json -
+    [ "$status" -eq 0 ]
+    [ "$(of 2.1 '[.hops.points[].name] | join(" ")')" = "v2/eth0 v1/eth0" ]
+    [ "$(of 2.1 '.hops.hops[0].matched > 20')" = true ]
+    [ "$(of 5.1 '[.hops.points[].name] | join(" ")')" = "v3/eth0 v1/eth0" ]
+    [ "$(of 5.1 '.hops.hops[0].matched > 20')" = true ]
+    nothing_far v1 v2 v3
+    # Where the way leads through what is none of the ends, it says so, and the scenario's numbers stand.
+    run_there --vm netns:v2,node=h2,net=n1 --vm netns:v1,node=h1,net=n1 -t 0.4 --protocols T --scenarios 2.1 --hops --json -
+    [ "$status" -eq 0 ]
+    [ "$(of 2.1 .status)" = passed ]
+    [[ "$(of 2.1 .hops_reason)" = *"is in a namespace that is none of the places"* ]]
+}
+
+@test "VMTP's password lets in, and stands in no argv, result or talk" {
+    host a 10.77.0.1 ': >/root/.ssh/authorized_keys
+        perl -e "print join q(:), q(root), crypt(q(sesame), q(\$6\$saltsalt)), 19000, 0, 99999, 7, q(), q(), qq(\n)" >/run/keys/shadow
+        mount --bind /run/keys/shadow /etc/shadow; sshd_with="-o PasswordAuthentication=yes"'
+    begin run --host root@10.77.0.1:sesame -t 60 --protocols T
+    wait_for 30 arriving a
+    [ "$(box sh -c 'cat /proc/[0-9]*/cmdline' | grep -ac sesame)" = 0 ]
+    box kill -INT "$controller"
+    ended 130
+    says 'a password on the command line'
+    [ "$(cat "$out" "$err" "$state"/runs/* | grep -c sesame)" = 0 ]
+    [ "$(shown '.scenarios[] | select(.id == "7.1").measurements[0].kind')" = tcp_stream ]
+    nothing_far a
+}
