@@ -317,7 +317,8 @@ static void warn(const struct live_counts *c, struct hops *hops)
     if (cut || merged)
         snprintf(hops->warning + used_chars, sizeof hops->warning - (size_t)used_chars,
                  "Segments were cut (%llu pieces) and merged (%llu) on the way: only the first of "
-                 "each was timed. ",
+                 "each was timed, and how many of the others were lost is not exact (--capture "
+                 "af_packet counts them). ",
                  (unsigned long long)cut, (unsigned long long)merged);
 }
 
