@@ -5,6 +5,7 @@
 #include "plan/measure.h"
 #include "plan/node_cpu.h"
 #include "plan/peer.h"
+#include "plan/peer_address.h"
 #include "plan/place_path.h"
 #include "plan/repeat.h"
 #include "plan/runner_state.h"
@@ -455,16 +456,36 @@ static enum runner_end runner_nothing(struct runner *r)
     return blocked || unreachable ? RUNNER_UNREACHABLE : RUNNER_ENVIRONMENT;
 }
 
+/* As it was made with; of one that was there its own in a network that another is in too. "" not known. */
+static void runner_data_address(struct runner *r, const struct staged *s, const struct peer *peer,
+                                char ret[FLOW_ADDRESS_SIZE])
+{
+    bool v6 = r->options->ipv6;
+
+    text_copy(ret, FLOW_ADDRESS_SIZE, v6 ? s->placed.address_v6 : s->placed.address);
+    for (unsigned i = 0; i < r->n_staged && s->resource->there && !ret[0]; i++) {
+        const struct resource *other = r->staged[i].resource;
+        const struct peer *far =
+            other && other != s->resource ? peer_find(&r->peers, other->name) : NULL;
+
+        if (far &&
+            peer_address(&s->resource->there->at, far, peer, v6, true, ret, FLOW_ADDRESS_SIZE) < 0)
+            ret[0] = '\0';
+    }
+}
+
 /* A machine that has no facts costs no result. */
 static void runner_facts(struct runner *r)
 {
     for (unsigned i = 0; i < SCENARIO_RESOURCES; i++) {
         const struct staged *s = &r->staged[i];
         const struct peer *peer = s->resource ? peer_find(&r->peers, s->resource->name) : NULL;
+        char address[FLOW_ADDRESS_SIZE] = "";
 
-        if (peer && !s->broken[0])
-            fact_round_machine(r->run, peer, s->resource->kind == RESOURCE_NODE,
-                               r->options->ipv6 ? s->placed.address_v6 : s->placed.address);
+        if (!peer || s->broken[0])
+            continue;
+        runner_data_address(r, s, peer, address);
+        fact_round_machine(r->run, peer, s->resource->kind == RESOURCE_NODE, address);
     }
     if (fact_round_begin(&r->options->fact_asks, r->options->agent, r->options->nice, &r->peers,
                          r->run, r->hooks->on_talk, r->hooks->arg) == -ECANCELED)
