@@ -276,7 +276,7 @@ int options_parse_settings(const struct command *command, int argc, char **argv,
 
 static void options_usage_rows(const struct option_row *rows, size_t n, FILE *out)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; rows && i < n; i++) {
         char left[64];
 
         snprintf(left, sizeof left, "%c%c%s --%s%s%s", rows[i].letter ? '-' : ' ',
@@ -441,10 +441,9 @@ int options_host_keys(const char *text, enum remote_host_keys *ret_keys, char *r
         *ret_keys = REMOTE_HOST_KEYS_STRICT;
     else if (strcmp(text, "accept-new") == 0)
         *ret_keys = REMOTE_HOST_KEYS_ACCEPT_NEW;
-    else if (strcmp(text, "pinned") == 0)
-        *ret_keys = REMOTE_HOST_KEYS_PINNED;
-    else if (strncmp(text, pinned, sizeof pinned - 1) == 0 && text[sizeof pinned - 1] &&
-             text_copy(ret_file, size, text + sizeof pinned - 1))
+    else if (strcmp(text, "pinned") == 0 ||
+             (strncmp(text, pinned, sizeof pinned - 1) == 0 && text[sizeof pinned - 1] &&
+              text_copy(ret_file, size, text + sizeof pinned - 1)))
         *ret_keys = REMOTE_HOST_KEYS_PINNED;
     else
         return err_say(err, "'%.40s' is none of strict, accept-new, pinned, pinned:FILE", text);
