@@ -196,7 +196,11 @@ static int options_arguments(const struct command *command, char **args, int n)
     return option_wrong(command, sentence);
 }
 
-/* The flags of argv into target, and noted in settings, which may be NULL. */
+/*
+ * The flags of argv into target, and noted in settings. Either may be NULL; without a target help is left to a second pass, which
+ * looks at the values before it.
+ */
+enum { OPTIONS_HELP = -100 };
 static int options_flags(const struct command *command, int argc, char **argv, void *target,
                          struct settings *settings)
 {
@@ -214,6 +218,8 @@ static int options_flags(const struct command *command, int argc, char **argv, v
         if (c == -1)
             return OPTIONS_GO_ON;
         if (c == 'h' || c == OPTION_HELP) {
+            if (settings && !target)
+                return OPTIONS_HELP;
             options_usage(command, stdout);
             return EXIT_OK;
         }
@@ -259,6 +265,10 @@ int options_parse_settings(const struct command *command, int argc, char **argv,
     /* Twice: what a flag says keeps the same of a file from being heard, and is stored last. */
     if (r == 0)
         code = options_flags(command, argc, argv, NULL, settings);
+    if (code == OPTIONS_HELP) {
+        settings_done(settings);
+        return options_parse(command, argc, argv, target, ret_args, ret_n);
+    }
     if (r == 0 && code == OPTIONS_GO_ON)
         r = settings_load(settings, &err);
     if (r == 0 && code == OPTIONS_GO_ON)

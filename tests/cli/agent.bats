@@ -165,8 +165,10 @@ part() {
     [ "$(value pid)" = "${pid[a]}" ]
     [ "$(value version)" = "$("$VNPERF_AGENT" --version | cut -d' ' -f2)" ]
     say a "1 facts"
-    answered a "1 ok "
+    answered a "1 ok"
+    answered a "1 facts .*t_kernel="
     [ "$(value t_kernel)" = "$(uname -r)" ]
+    answered a "1 facts .*n_cpus="
     [ "$(value n_cpus)" = "$(nproc)" ]
     say a "2 clock"
     answered a "2 ok mono_ns=[0-9]+ wall_ns=[0-9]+$"
@@ -311,7 +313,7 @@ part() {
     answered a "1 (ok|error)"
     [ "$(value code)" != 1 ] && [ "$(value code)" != 13 ] || skip "raw sockets and ping sockets are not allowed here"
     answered a "1 ready"
-    start a 2 1 100000000 0
+    start a 2 1 600000000 0
     answered a "2 (ok|error)"
     [ "$line" = "2 ok" ]
     part a sent

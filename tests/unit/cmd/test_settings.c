@@ -36,7 +36,8 @@ static void test_defaults_are_what_they_say(void **state)
             options_store(row, &test_set, text, &err) < 0)
             fail_msg("test --%s %s: %s", row->name, text, err.text);
     assert_true(run_set.time_set);
-    run_set.time_set = false;
+    assert_true(run_set.driver_set);
+    run_set.time_set = run_set.driver_set = false;
     test_set.loss_set = test.loss_set;
     assert_memory_equal(&run, &run_set, sizeof run);
     assert_memory_equal(&test, &test_set, sizeof test);
