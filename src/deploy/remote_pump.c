@@ -295,7 +295,7 @@ static int pump_programs(const char *path, const struct remote_programs **ret_pr
             shared->path = strdup(path);
         r = shared && shared->path ? remote_programs_read(path, &shared->programs, err)
                                    : err_set(err, ENOMEM, "memory for the agent");
-        if (r == 0) {
+        if (shared && r == 0) {
             shared->next = pump_list;
             pump_list = shared;
         } else if (shared) {

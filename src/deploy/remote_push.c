@@ -159,7 +159,7 @@ int remote_programs_read(const char *path, struct remote_programs *ret_programs,
         return r;
     image = agents_find(first->machine);
     /* As a rule it is the one inside, whose hash is known: of a hundred hosts none needs a copy of its own. */
-    if (image && image->size == first->size &&
+    if (image && first->bytes && image->size == first->size &&
         memcmp(image->bytes, first->bytes, image->size) == 0) {
         free(first->own);
         *first = remote_program_inside(image);

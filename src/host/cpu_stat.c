@@ -51,7 +51,7 @@ int cpu_stat_parse(const char *text, uint64_t tick_ns, struct core_cpus *ret_cpu
     struct core_cpus cpus = {0};
     int r = 0;
 
-    while (r == 0 && *text) {
+    while (r == 0 && text && *text) {
         const char *end = strchr(text, '\n');
 
         r = cpu_stat_line(text, tick_ns, &cpus);

@@ -62,6 +62,7 @@ void kernel_step_virtual(const struct host_ask *ask, struct facts *facts)
 {
     AUTO(free_p) char *info = malloc(PARSE_CPUINFO_SIZE);
     struct virtual_signs signs = {0};
+    const char *container;
     char tree[128] = "";
 
     (void)ask;
@@ -83,8 +84,9 @@ void kernel_step_virtual(const struct host_ask *ask, struct facts *facts)
     signs.dockerenv = access("/.dockerenv", F_OK) == 0;
     signs.containerenv = access("/run/.containerenv", F_OK) == 0;
     signs.kubernetes = getenv("KUBERNETES_SERVICE_HOST") != NULL;
-    if (getenv("container"))
-        memccpy(signs.environment, getenv("container"), 0, sizeof signs.environment - 1);
+    container = getenv("container");
+    if (container)
+        memccpy(signs.environment, container, 0, sizeof signs.environment - 1);
     parse_container(&signs, facts);
 }
 

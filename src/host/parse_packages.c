@@ -229,7 +229,7 @@ bool parse_l2_version(const struct facts *facts, char *ret, size_t size)
                *map = facts_get(facts, "openstack_packages");
     size_t n_word = agents ? strcspn(agents, " ") : 0;
 
-    for (size_t i = 0; i < ARRAY_SIZE(packages) && map; i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(packages) && agents && map; i++) {
         size_t n = strlen(packages[i].package);
         char upstream[64];
 

@@ -121,7 +121,9 @@ void facts_put_flag(struct facts *facts, const char *key, bool value)
 
 void facts_miss(struct facts *facts, const char *key, const char *reason)
 {
-    if (!facts_get(facts, key))
+    const struct fact *known = facts_find(facts, key);
+
+    if (!known || known->state == FACT_IS_MISSING)
         facts_set(facts, key, reason, FACT_IS_MISSING);
 }
 

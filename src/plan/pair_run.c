@@ -259,7 +259,7 @@ static int pair_measure(const struct pair_options *options, struct measure_path 
 {
     struct pair_rounds rounds = {0};
     uint64_t state = record->seed;
-    unsigned order[PAIR_MAX_ASKS];
+    unsigned order[PAIR_MAX_ASKS] = {0};
     int r = 0;
 
     for (unsigned i = 0; i < options->n_asks; i++)

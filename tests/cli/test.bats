@@ -155,8 +155,8 @@ t = socket.socket(); t.bind(("", 5001)); t.listen()
 u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("", 5001))
 t.set_inheritable(True); u.set_inheritable(True)
 os.execvp(sys.argv[1], sys.argv[1:])'
-    failed 1 "port 5001: Address " alone python3 -c "$listener" "$VNPERF" test local local -t 0.2 --port 5001
-    failed 1 "port 5001: Address " alone python3 -c "$listener" "$VNPERF" test local local -t 0.2 --port 5001 --udp -b 1M
+    failed 3 "port 5001 is taken" alone python3 -c "$listener" "$VNPERF" test local local -t 0.2 --port 5001
+    failed 3 "port 5001 is taken" alone python3 -c "$listener" "$VNPERF" test local local -t 0.2 --port 5001 --udp -b 1M
     run --separate-stderr alone python3 -c "$listener" "$VNPERF" test local local -t 0.2 --tcp --udp -b 1M --json -
     [ "$status" -eq 0 ]
     [ "$(json '[.scenarios[0].measurements[].port] | unique | join(" ")')" = 5002 ]
