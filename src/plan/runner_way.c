@@ -28,7 +28,7 @@ int runner_hops(struct runner *r, const struct scenario *scenario, const struct 
         snprintf(places[0].name, sizeof places[0].name, "%.31s", scenario->from);
         snprintf(hops.far_place.name, sizeof hops.far_place.name, "%.31s", scenario->to);
     }
-    for (unsigned i = 0; i < r->peers.n_peers && i < HOP_PATH_PLACES && !hops.far; i++) {
+    for (unsigned i = 0; i < r->peers.n_peers && i < ARRAY_SIZE(r->peers.peers) && !hops.far; i++) {
         const struct peer *peer = r->peers.peers[i];
 
         /* Behind those of the run come machines that are only asked for facts. */
