@@ -5,7 +5,7 @@
 #   --suite NAME      of meson's tests only those of this suite; may be said again
 #   --bats-list FILE  of the bats files only those that FILE names, one a line
 #
-# Each bats test tells its time. A few that failed (RETRIES, default 3; 0 none) are tried once more: the machine is shared, and what
+# Each bats test tells its time. A few that failed (RETRIES, default 5; 0 none) are tried once more: the machine is shared, and what
 # holds the second time is counted as passed and named above the last line. Not so what a sanitizer found.
 #
 # Last line: "N passed, N failed, N skipped", summed over meson's tests (each case of a unit counts) and bats. Exit 1 when one failed.
@@ -60,7 +60,7 @@ none) ;;
 esac
 
 passed=0 failed=0 skipped=0
-retries=${RETRIES:-3}
+retries=${RETRIES:-5}
 held=()
 
 # found LOG: a sanitizer's finding is in it
