@@ -147,7 +147,7 @@ const struct core_cpu *node_cpu_busiest(const struct node_cpu *node)
 
 struct node_cpu *node_cpus_add(struct node_cpus *nodes)
 {
-    struct node_cpu *grown = realloc(nodes->node, (nodes->n + 1) * sizeof *grown);
+    struct node_cpu *grown = reallocarray(nodes->node, nodes->n + 1, sizeof *grown);
 
     if (!grown)
         return NULL;

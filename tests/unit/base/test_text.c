@@ -340,6 +340,26 @@ static void test_ssh_endpoints(void **state)
         {"ssh://h?key=SHA256:uNiVztksCsDhcc0u9e8BrDXbAbbYeyX/vfdmqH+HIIU&if=eth5", "", "h", "eth5",
          "", 0},
     };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct endpoint_text e = {0};
+        struct err err = {0};
+
+        if (text_endpoint(good[i].text, &e, &err) != 0)
+            fail_msg("%s: %s", good[i].text, err.text);
+        assert_int_equal(e.kind, ENDPOINT_SSH);
+        assert_false(text_endpoint_foreign(&e));
+        assert_string_equal(e.user, good[i].user);
+        assert_string_equal(e.arg, good[i].host);
+        assert_string_equal(e.ifname, good[i].ifname);
+        assert_string_equal(e.address, good[i].address);
+        assert_int_equal(e.port, good[i].port);
+    }
+}
+
+static void test_what_is_no_ssh_endpoint(void **state)
+{
     static const char *const bad[] = {
         "ssh://h?key=SHA256:",
         "ssh://h?key=uNiVztksCsDhcc0u9e8BrDXbAbbYeyX/vfdmqH+HIIU",
@@ -376,20 +396,6 @@ static void test_ssh_endpoints(void **state)
         "ssh://h?if=a?addr=10.0.0.1"};
 
     (void)state;
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        struct endpoint_text e = {0};
-        struct err err = {0};
-
-        if (text_endpoint(good[i].text, &e, &err) != 0)
-            fail_msg("%s: %s", good[i].text, err.text);
-        assert_int_equal(e.kind, ENDPOINT_SSH);
-        assert_false(text_endpoint_foreign(&e));
-        assert_string_equal(e.user, good[i].user);
-        assert_string_equal(e.arg, good[i].host);
-        assert_string_equal(e.ifname, good[i].ifname);
-        assert_string_equal(e.address, good[i].address);
-        assert_int_equal(e.port, good[i].port);
-    }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct endpoint_text e = {0};
         struct err err = {0};
@@ -469,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_endpoints),
         cmocka_unit_test(test_servers_as_endpoints),
         cmocka_unit_test(test_ssh_endpoints),
+        cmocka_unit_test(test_what_is_no_ssh_endpoint),
         cmocka_unit_test(test_a_password_in_an_endpoint_is_refused_and_not_repeated),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_nearest_word),
