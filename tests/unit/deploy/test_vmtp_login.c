@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/text.h"
 #include "deploy/vmtp_login.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ static void test_a_login_is_taken_apart_and_its_password_wiped_in_place(void **s
         struct err err = {0};
         char text[64];
 
-        strcpy(text, rows[i].text);
+        text_copy(text, sizeof text, rows[i].text);
         assert_int_equal(vmtp_login_parse(text, &login, &err), 0);
         assert_string_equal(text, rows[i].left);
         assert_string_equal(login.user, rows[i].user);
@@ -84,7 +85,7 @@ static void test_what_is_refused_is_wiped_too_and_not_said(void **state)
         struct err err = {0};
         char text[64];
 
-        strcpy(text, rows[i]);
+        text_copy(text, sizeof text, rows[i]);
         assert_int_equal(vmtp_login_parse(text, &login, &err), -EINVAL);
         assert_string_equal(login.user, "untouched");
         assert_true(err.text[0]);
@@ -105,7 +106,7 @@ test_an_ipv6_address_without_brackets_is_not_taken_for_a_host_and_a_password(voi
         struct err err = {0};
         char text[64];
 
-        strcpy(text, rows[i]);
+        text_copy(text, sizeof text, rows[i]);
         assert_int_equal(vmtp_login_parse(text, &login, &err), -EINVAL);
         assert_non_null(strstr(err.text, "brackets"));
     }

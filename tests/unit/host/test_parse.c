@@ -280,6 +280,13 @@ static void test_chronyc_is_read_when_it_is_whole(void **state)
 }
 
 /* An answer to tracking as chronyd sends it. */
+/* Four bytes of a packet. */
+static void put_word(unsigned char *p, uint32_t word)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (unsigned char)(word >> (24 - 8 * i));
+}
+
 static void chrony_packet(unsigned char p[104])
 {
     memset(p, 0, 104);
@@ -287,16 +294,16 @@ static void chrony_packet(unsigned char p[104])
     p[1] = 2;
     p[5] = 33;
     p[7] = 5;
-    memcpy(p + 16, "\x01\x02\x03\x04", 4);
-    memcpy(p + 28, "\xc0\xa8\x01\x01", 4);
-    memcpy(p + 32, "\xc0\xa8\x01\x01", 4);
+    put_word(p + 16, 0x01020304);
+    put_word(p + 28, 0xc0a80101);
+    put_word(p + 32, 0xc0a80101);
     p[49] = 1;
     p[53] = 2;
     /* 2^-10 s as a coefficient of 2^24 - … : exponent -8, coefficient 2^23: 2^23 * 2^(-8-25) = 2^-10 */
-    memcpy(p + 68, "\xf0\x80\x00\x00", 4);
+    put_word(p + 68, 0xf0800000);
     /* exponent 1, coefficient 2^23: 2^(23+1-25) = 0.5 s */
-    memcpy(p + 92, "\x02\x80\x00\x00", 4);
-    memcpy(p + 96, "\x02\x80\x00\x00", 4);
+    put_word(p + 92, 0x02800000);
+    put_word(p + 96, 0x02800000);
 }
 
 static void test_chronyds_packet_is_read_when_it_answers_us(void **state)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/text.h"
 #include "monitor/gmond_window.h"
 
 #include <math.h>
@@ -22,7 +23,7 @@ static struct gmond_host host(const char *name, double user, double system, doub
         .value = {
             [GMOND_USER] = user, [GMOND_SYSTEM] = system, [GMOND_IDLE] = idle, [GMOND_NUM] = 4}};
 
-    strcpy(h.name, name);
+    text_copy(h.name, sizeof h.name, name);
     for (int m = 0; m < GMOND_NUM; m++)
         h.age_s[m] = age_s;
     return h;

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "plan/preflight_judge.h"
 
 #include <errno.h>
@@ -25,79 +26,70 @@ static struct preflight_knock knock_of(bool udp)
                                     .port_last = 5031};
 }
 
+/* What the client and the server saw of a knock, and the words for it. */
+static const struct {
+    bool udp;
+    struct probe_answer answer;
+    bool heard;
+    const char *half;
+    bool alone;
+    const char *words;
+} judged[] = {
+    {false,
+     {PROBE_SILENT, 0},
+     false,
+     NULL,
+     true,
+     "vm1 cannot reach vm2 at 10.0.0.2, TCP port 5003: nothing arrives there"},
+    {false,
+     {PROBE_SILENT, 0},
+     false,
+     "10.0.0.1",
+     false,
+     "TCP port 5003: what it sends arrives there"},
+    /* Behind a translation: one that was alone is known, several are not. */
+    {false, {PROBE_SILENT, 0}, false, "192.0.2.1", true, "what it sends arrives there"},
+    {false, {PROBE_SILENT, 0}, false, "192.0.2.1", false, "TCP port 5003: no answer comes back"},
+    {false,
+     {PROBE_CONNECTED, 0},
+     false,
+     NULL,
+     true,
+     "it connects, but what it sends then does not"},
+    {false, {PROBE_CONNECTED, 0}, true, NULL, true, "it connects, but then no answer"},
+    {true, {PROBE_SILENT, 0}, false, NULL, false, "UDP port 5003: nothing arrives there"},
+    {true,
+     {PROBE_SILENT, 0},
+     true,
+     NULL,
+     false,
+     "UDP port 5003: what it sends arrives there, but the answers do not come back"},
+    {true,
+     {PROBE_ERROR, ECONNREFUSED},
+     false,
+     NULL,
+     false,
+     "it is refused: a firewall rejects it, or that address leads to another host (Connection "
+     "refused)"},
+    {true, {PROBE_ERROR, EHOSTUNREACH}, false, NULL, false, "firewall or router, or has no route"},
+    {true, {PROBE_ERROR, EPERM}, false, NULL, false, "a firewall of its own"},
+    {false, {PROBE_ERROR, ENODEV}, false, NULL, false, "trying it failed (No such device)"},
+    {false, {PROBE_STRANGER, 0}, false, NULL, false, "not our agent"},
+};
+
 static void test_what_both_sides_saw_says_where_it_fails(void **state)
 {
-    static const struct {
-        bool udp;
-        struct probe_answer answer;
-        bool heard;
-        const char *half;
-        bool alone;
-        const char *words;
-    } rows[] = {
-        {false,
-         {PROBE_SILENT, 0},
-         false,
-         NULL,
-         true,
-         "vm1 cannot reach vm2 at 10.0.0.2, TCP port 5003: nothing arrives there"},
-        {false,
-         {PROBE_SILENT, 0},
-         false,
-         "10.0.0.1",
-         false,
-         "TCP port 5003: what it sends arrives there"},
-        /* Behind a translation: one that was alone is known, several are not. */
-        {false, {PROBE_SILENT, 0}, false, "192.0.2.1", true, "what it sends arrives there"},
-        {false,
-         {PROBE_SILENT, 0},
-         false,
-         "192.0.2.1",
-         false,
-         "TCP port 5003: no answer comes back"},
-        {false,
-         {PROBE_CONNECTED, 0},
-         false,
-         NULL,
-         true,
-         "it connects, but what it sends then does not"},
-        {false, {PROBE_CONNECTED, 0}, true, NULL, true, "it connects, but then no answer"},
-        {true, {PROBE_SILENT, 0}, false, NULL, false, "UDP port 5003: nothing arrives there"},
-        {true,
-         {PROBE_SILENT, 0},
-         true,
-         NULL,
-         false,
-         "UDP port 5003: what it sends arrives there, but the answers do not come back"},
-        {true,
-         {PROBE_ERROR, ECONNREFUSED},
-         false,
-         NULL,
-         false,
-         "it is refused: a firewall rejects it, or that address leads to another host (Connection "
-         "refused)"},
-        {true,
-         {PROBE_ERROR, EHOSTUNREACH},
-         false,
-         NULL,
-         false,
-         "firewall or router, or has no route"},
-        {true, {PROBE_ERROR, EPERM}, false, NULL, false, "a firewall of its own"},
-        {false, {PROBE_ERROR, ENODEV}, false, NULL, false, "trying it failed (No such device)"},
-        {false, {PROBE_STRANGER, 0}, false, NULL, false, "not our agent"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct preflight_knock k = knock_of(rows[i].udp);
+    for (size_t i = 0; i < sizeof judged / sizeof *judged; i++) {
+        struct preflight_knock k = knock_of(judged[i].udp);
         struct probe_heard heard = {0};
 
-        if (rows[i].heard)
+        if (judged[i].heard)
             heard.number[1] = 1U << 3;
-        if (rows[i].half)
-            strcpy(heard.half[heard.n_half++], rows[i].half);
-        preflight_judge_knock(&k, 5003, &rows[i].answer, &heard, 11, rows[i].alone);
-        if (!strstr(k.why, rows[i].words))
+        if (judged[i].half)
+            text_copy(heard.half[heard.n_half++], FLOW_ADDRESS_SIZE, judged[i].half);
+        preflight_judge_knock(&k, 5003, &judged[i].answer, &heard, 11, judged[i].alone);
+        if (!strstr(k.why, judged[i].words))
             fail_msg("row %zu: '%s'", i, k.why);
         assert_int_equal(k.code, EHOSTUNREACH);
     }
@@ -186,9 +178,9 @@ static void test_why_tells_all_of_it_and_the_first_code(void **state)
     (void)state;
     assert_non_null(p);
     p->n = 3;
-    strcpy(p->knock[1].why, "one");
+    text_copy(p->knock[1].why, sizeof p->knock[1].why, "one");
     p->knock[1].code = EADDRINUSE;
-    strcpy(p->knock[2].why, "two");
+    text_copy(p->knock[2].why, sizeof p->knock[2].why, "two");
     p->knock[2].code = EHOSTUNREACH;
     assert_int_equal(preflight_why(p, &good, &err), 0);
     assert_int_equal(preflight_why(p, &needs, &err), -EADDRINUSE);
