@@ -20,6 +20,14 @@ static struct hist *delay_hist(struct delay *d, bool negative)
     return hist;
 }
 
+/* Exact where it can be. */
+static double delay_apart(int64_t a, int64_t b)
+{
+    int64_t apart;
+
+    return __builtin_sub_overflow(a, b, &apart) ? (double)a - (double)b : (double)apart;
+}
+
 int delay_add(struct delay *d, int64_t ns)
 {
     struct hist *hist = delay_hist(d, ns < 0);
@@ -34,7 +42,7 @@ int delay_add(struct delay *d, int64_t ns)
         d->max = ns;
     if (d->count++ == 0)
         d->origin = ns;
-    beyond = (double)(ns - d->origin);
+    beyond = delay_apart(ns, d->origin);
     d->sum += beyond;
     d->sum_squares += beyond * beyond;
     return 0;
@@ -43,7 +51,6 @@ int delay_add(struct delay *d, int64_t ns)
 int delay_merge(struct delay *d, const struct delay *other)
 {
     double shift, n = (double)other->count;
-    int64_t apart;
 
     if (other->count == 0)
         return 0;
@@ -59,9 +66,7 @@ int delay_merge(struct delay *d, const struct delay *other)
         d->max = other->max;
     if (d->count == 0)
         d->origin = other->origin;
-    shift = __builtin_sub_overflow(other->origin, d->origin, &apart)
-                ? (double)other->origin - (double)d->origin
-                : (double)apart;
+    shift = delay_apart(other->origin, d->origin);
     d->sum_squares += other->sum_squares + 2 * shift * other->sum + n * shift * shift;
     d->sum += other->sum + n * shift;
     d->count += other->count;

@@ -152,30 +152,31 @@ struct node_cpu *node_cpus_add(struct node_cpus *nodes)
     if (!grown)
         return NULL;
     nodes->node = grown;
-    grown[nodes->n] = (struct node_cpu){0};
+    memset(&grown[nodes->n], 0, sizeof *grown);
     return &grown[nodes->n++];
 }
 
 int node_cpus_copy(const struct node_cpus *nodes, struct node_cpus *ret_copy)
 {
-    *ret_copy = (struct node_cpus){0};
-    for (uint32_t i = 0; i < nodes->n; i++) {
-        const struct node_cpu *from = &nodes->node[i];
-        struct node_cpu *to = node_cpus_add(ret_copy);
+    struct node_cpus copy = {.node = calloc(nodes->n + 1, sizeof *copy.node)};
 
-        if (to) {
-            *to = *from;
-            to->cores.room = from->cores.n_cores;
-            to->cores.cores = calloc(from->cores.n_cores + 1, sizeof *to->cores.cores);
-        }
-        if (!to || !to->cores.cores) {
-            node_cpus_done(ret_copy);
+    if (!copy.node)
+        return -ENOMEM;
+    for (; copy.n < nodes->n; copy.n++) {
+        const struct core_cpus *from = &nodes->node[copy.n].cores;
+        struct core_cpu *cores = calloc(from->n_cores + 1, sizeof *cores);
+
+        if (!cores) {
+            node_cpus_done(&copy);
             return -ENOMEM;
         }
-        if (from->cores.n_cores)
-            memcpy(to->cores.cores, from->cores.cores,
-                   from->cores.n_cores * sizeof *to->cores.cores);
+        if (from->n_cores)
+            memcpy(cores, from->cores, from->n_cores * sizeof *cores);
+        copy.node[copy.n] = nodes->node[copy.n];
+        copy.node[copy.n].cores.cores = cores;
+        copy.node[copy.n].cores.room = from->n_cores;
     }
+    *ret_copy = copy;
     return 0;
 }
 

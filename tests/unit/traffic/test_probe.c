@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "traffic/endpoint.h"
 #include "traffic/probe_doors.h"
 #include "traffic/probe_half.h"
@@ -31,7 +32,7 @@ static struct probe_knock knock_at(bool udp, const char *address, uint16_t port,
 {
     struct probe_knock k = {.udp = udp, .port = port, .number = number};
 
-    strcpy(k.address, address);
+    text_copy(k.address, sizeof k.address, address);
     return k;
 }
 
