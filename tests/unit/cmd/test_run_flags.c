@@ -31,6 +31,8 @@ static int parse(const char *words, struct run_flags *ret_flags, const char **re
     capture_begin(&capture, 2);
     code = run_flags_parse(&command, argc, argv, ret_flags);
     *ret_said = capture_end(&capture);
+    if (code == OPTIONS_GO_ON)
+        settings_done(&ret_flags->settings);
     return code;
 }
 
