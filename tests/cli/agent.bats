@@ -134,8 +134,8 @@ pair() {
 
 # trial RATE_BPS: 300 ms of it, to the answers of both ends.
 trial() {
-    start server 2 1 300000000 "$1"
-    start client 2 1 300000000 "$1"
+    start server 2 1 600000000 "$1"
+    start client 2 1 600000000 "$1"
     answered client "2 (ok|error)"
     [ "$line" = "2 ok" ]
     answered server "2 (ok|error)"
