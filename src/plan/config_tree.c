@@ -171,7 +171,7 @@ static int config_key(struct config_parse *p, const struct config_node *map,
 {
     yaml_mark_t mark = {.line = key->line - 1, .column = key->column - 1};
 
-    if (key->kind != CONFIG_SCALAR || !key->text[0])
+    if (key->kind != CONFIG_SCALAR || !key->text || !key->text[0])
         return config_parse_say(p, mark, "a key is one word");
     for (size_t i = 0; i < map->n_children; i += 2)
         if (strcmp(map->child[i]->text, key->text) == 0)
@@ -200,7 +200,7 @@ static int config_children(struct config_parse *p, struct config_node *node, uns
         done = e.type == end;
         r = done ? 0 : config_value(p, &e, depth, &child);
         yaml_event_delete(&e);
-        if (done || r < 0)
+        if (done || r < 0 || !child)
             return r;
         if (node->kind == CONFIG_MAP && node->n_children % 2 == 0)
             r = config_key(p, node, child);
