@@ -91,11 +91,12 @@ test_the_path_is_found() { #@test
 }
 
 test_what_a_bridge_drops_is_counted_where_it_is_lost() { #@test
-    ip netns exec "$h" nft -f - <<<'table bridge t { chain f { type filter hook forward priority 0; udp dport 5001 numgen inc mod 10 == 0 counter drop; }; }'
+    # Only what is watched: hellos before it have another length.
+    ip netns exec "$h" nft -f - <<<'table bridge t { chain f { type filter hook forward priority 0; udp dport 5001 udp length 208 numgen inc mod 10 == 0 counter drop; }; }'
     for source in tcx af_packet; do
         local before after
         before=$(dropped)
-        hops "${all[@]}" --capture "$source" --traffic udp --count 3000 "netns:$a" "netns:$b"
+        hops "${all[@]}" --capture "$source" --traffic udp --size 200 --count 3000 "netns:$a" "netns:$b"
         after=$(dropped)
         [ "$((after - before))" -ge 10 ]
         [ "$(hop 1 2 .lost)" = "$((after - before))" ]
