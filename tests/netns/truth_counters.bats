@@ -50,7 +50,7 @@ test_udp_frames_of_the_interface_are_explained_one_by_one() { #@test
         counter ending { }
         chain prerouting {
             type filter hook prerouting priority 0
-            counter name ip_packets
+            iifname b0 counter name ip_packets
             meta l4proto udp @th,256,16 1 counter name warmup
             meta l4proto udp @th,256,16 2 counter name measured
             meta l4proto udp @th,256,16 4 counter name tail
@@ -59,7 +59,7 @@ test_udp_frames_of_the_interface_are_explained_one_by_one() { #@test
     }"
     bytes=$(received "$B" b0 bytes)
     packets=$(received "$B" b0 packets)
-    measure --udp --udpbuf 1000 --bandwidth 8M -t 2 --warmup 0.5
+    measure --no-preflight --udp --udpbuf 1000 --bandwidth 8M -t 2 --warmup 0.5
     bytes=$(($(received "$B" b0 bytes) - bytes))
     packets=$(($(received "$B" b0 packets) - packets))
     ip_bytes=$(counted "$B" ip_packets bytes)
