@@ -157,8 +157,8 @@ test_every_histogram_has_its_percentiles_in_order() { #@test
 
 test_no_number_is_nan_infinite_or_negative_without_reason() { #@test
     run ! grep -oiE '[[:[,][[:space:]]*-?(nan|inf)[a-z]*' "$DOC"
-    # Clocks differ, so these may fall as well as grow.
-    same "$(values '[paths(type == "number" and . < 0) | last] | unique - ["delay_slope", "delay_growth_ns"] | tojson')" "[]"
+    # Clocks differ, so these may fall as well as grow; a machine may be busier before a test; a priority has a sign.
+    same "$(values '[paths(type == "number" and . < 0) | last] | unique - ["delay_slope", "delay_growth_ns", "added_cpu_s_per_gb", "agent_nice"] | tojson')" "[]"
     true_of '[.. | numbers | isinfinite or isnan | not] | all'
 }
 
