@@ -7,6 +7,7 @@
 #
 # Each bats test tells its time. A few that failed (RETRIES, default 5; 0 none) are tried once more: the machine is shared, and what
 # holds the second time is counted as passed and named above the last line. Not so what a sanitizer found.
+# What failed is named there too ("failed: NAME (file)"), with the end of what it said.
 #
 # Last line: "N passed, N failed, N skipped", summed over meson's tests (each case of a unit counts) and bats. Exit 1 when one failed.
 set -euo pipefail
@@ -62,6 +63,8 @@ esac
 passed=0 failed=0 skipped=0
 retries=${RETRIES:-5}
 held=()
+failures=$dir/meson-logs/failures.txt
+: >"$failures"
 
 # found LOG: a sanitizer's finding is in it
 found() {
@@ -86,6 +89,7 @@ again_bats() {
             held+=("$name ($file)")
         else
             cat "$dir/meson-logs/again.tap"
+            { echo "failed: $name ($file)" && tail -n 20 "$dir/meson-logs/again.tap"; } >>"$failures"
         fi
     done < <(awk '
         /^not ok / { name = $0; sub(/^not ok [0-9]+ /, "", name); sub(/ in [0-9]+ms$/, "", name); next }
@@ -139,8 +143,9 @@ if [ -s "$log" ]; then
     read -r p f s <<<"$counts"
     add "$p" "$f" "$s"
     # meson keeps the words of a failed TAP test to itself.
-    jq -r 'select(.result != "OK" and .result != "SKIP" and .stdout)
-        | "", "\(.name):", (.stdout | split("\n")[] | select(test("^ok ") | not))' "$log"
+    jq -r 'select(.result | IN("OK", "SKIP", "EXPECTEDFAIL") | not)
+        | "failed: \(.name): \(.result)", (.stdout // "" | split("\n")[] | select(test("^ok ") | not)),
+          (.stderr // "" | split("\n")[-20:][])' "$log" >>"$failures"
 fi
 if [ "$r" != 0 ] && [ "$failed" = 0 ]; then
     echo "meson test ended with $r, and no test says why" >&2
@@ -168,9 +173,12 @@ if [ ${#bats_files[@]} -gt 0 ]; then
     add $((p - s)) "$f" "$s"
     if [ "$f" -gt 0 ] && [ "$f" -le "$retries" ] && ! found "$log"; then
         again_bats
+    elif [ "$f" -gt 0 ]; then
+        awk '/^not ok / { sub(/^not ok [0-9]+ /, "failed: "); print; lines = 20; next } /^ok / { lines = 0 } lines-- > 0' "$log" >>"$failures"
     fi
 fi
 
+cat "$failures"
 for name in "${held[@]}"; do
     echo "held only at the second try: $name"
 done
