@@ -36,7 +36,7 @@ skip_unless_sudo() {
     nothing_far a b
 }
 
-@test "a pushed agent is called vnperf-agent" {
+@test "a pushed agent is called vnperf-agent; INT ends the test in order: 130, and nothing is left there" {
     two_hosts
     begin test ssh://a ssh://b --tcp -t 60 --nice 3
     wait_for 30 arriving b
@@ -45,6 +45,7 @@ skip_unless_sudo() {
     [ -z "$(files_at a)" ]
     box kill -INT "$controller"
     ended 130
+    says interrupted
     nothing_far a b
 }
 
