@@ -132,15 +132,14 @@ host() {
     no_host "$1"
     box rm -f "/run/keys/pid.$1"
     # It writes its number when it listens.
-    box ip netns exec "$1" sh -c "$own_folders
+    if ! box ip netns exec "$1" sh -c "$own_folders
         $commands"'
         /usr/sbin/sshd -f /run/keys/sshd_config -h "${host_key:-/run/keys/host}" -o PidFile=/run/keys/pid.$0 -E /run/keys/log.$0 ${sshd_with:-}' \
-        "$1" >"$TEST_DIR/host.$1" 2>&1 3>&- &&
-        wait_for 20 box test -s "/run/keys/pid.$1" || {
+        "$1" >"$TEST_DIR/host.$1" 2>&1 3>&- || ! wait_for 20 box test -s "/run/keys/pid.$1"; then
         cat "$TEST_DIR/host.$1"
         box cat "/run/keys/log.$1"
         return 1
-    }
+    fi
     [ -n "$commands" ] || box touch "/run/keys/plain.$1"
 }
 
