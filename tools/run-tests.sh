@@ -5,6 +5,9 @@
 #   --suite NAME      of meson's tests only those of this suite; may be said again
 #   --bats-list FILE  of the bats files only those that FILE names, one a line
 #
+# Bats files go in lanes, two of them at once: those whose tests stand in a box of their own beside those that use this machine;
+# then, alone, those that hold rates and delays against a truth. LANES=1: one file after the other.
+#
 # Each bats test tells its time. A few that failed (RETRIES, default 5; 0 none) are tried once more: the machine is shared, and what
 # holds the second time is counted as passed and named above the last line. Not so what a sanitizer found.
 # What failed is named there too ("failed: NAME (file)"), with the end of what it said.
@@ -157,19 +160,43 @@ if [ -n "$bats_list" ]; then
 else
     mapfile -t bats_files < <(find tests/cli tests/netns tests/live -name '*.bats' 2>/dev/null | LC_ALL=C sort)
 fi
+# lane NAME FILE…: bats, and its words kept beside those of the other lanes. No test hangs the others: bats ends one that takes
+# too long.
+lane() {
+    local name=$1 r=0 tap=$dir/meson-logs/bats-$1.tap
+    shift
+    : >"$tap"
+    [ $# -gt 0 ] || return 0
+    BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((180 * slow))} \
+        "${wrap[@]}" bats --timing --formatter tap "$@" </dev/null 2>&1 | tee "$tap" || r=$?
+    if [ "$r" != 0 ] && ! grep -qE '^not ok [0-9]' "$tap"; then
+        echo "not ok 0 bats ended with $r in lane $name, and no test says why" | tee -a "$tap"
+    fi
+}
+
 if [ ${#bats_files[@]} -gt 0 ]; then
     log=$dir/meson-logs/bats.tap
-    r=0
-    # No test hangs the others: bats ends one that takes too long.
-    BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((180 * slow))} \
-        "${wrap[@]}" bats --timing --formatter tap "${bats_files[@]}" </dev/null 2>&1 | tee "$log" || r=$?
+    boxed=() open=() alone=()
+    for file in "${bats_files[@]}"; do
+        case $file in
+        tests/live/* | */bad_days.bats) boxed+=("$file") ;;
+        */truth_* | */hops_* | */iperf[23].bats | */ipv6.bats | */tool.bats | */under_load.bats) alone+=("$file") ;;
+        *) open+=("$file") ;;
+        esac
+    done
+    if [ "${LANES:-2}" = 1 ] || [ "$(nproc)" = 1 ]; then
+        lane boxed "${boxed[@]}"
+        lane open "${open[@]}"
+    else
+        lane boxed "${boxed[@]}" &
+        lane open "${open[@]}"
+        wait $!
+    fi
+    lane alone "${alone[@]}"
+    cat "$dir"/meson-logs/bats-{boxed,open,alone}.tap >"$log"
     p=$(grep -cE '^ok [0-9]' "$log" || true)
     s=$(grep -cE '^ok [0-9].*# skip' "$log" || true)
     f=$(grep -cE '^not ok [0-9]' "$log" || true)
-    if [ "$r" != 0 ] && [ "$f" = 0 ]; then
-        echo "bats ended with $r, and no test says why" >&2
-        f=1
-    fi
     add $((p - s)) "$f" "$s"
     if [ "$f" -gt 0 ] && [ "$f" -le "$retries" ] && ! found "$log"; then
         again_bats

@@ -5,13 +5,26 @@
 bats_require_minimum_version 1.5.0
 load ../helper
 
-# complete WORD…: what bash offers for the last word of vnperf WORD…
+# complete_words WORD…: what bash offers for the last word of vnperf WORD…. A line of words from stdin each: complete_lines.
 complete_words() {
+    complete_lines <<<"$*"
+}
+
+complete_lines() {
+    vnperf completion bash >"$TEST_DIR/script"
+    # shellcheck disable=SC2016 # it expands for itself
     bash --noprofile --norc -c '
-        source /dev/stdin
-        COMP_WORDS=(vnperf "$@") COMP_CWORD=$#
-        _vnperf
-        printf "%s\n" "${COMPREPLY[@]}"' bash "$@" < <(vnperf completion bash)
+        source "$0"
+        while read -ra words; do
+            COMP_WORDS=(vnperf "${words[@]}") COMP_CWORD=${#words[@]} COMPREPLY=()
+            _vnperf
+            printf "%s\n" "${COMPREPLY[@]}"
+        done' "$TEST_DIR/script"
+}
+
+# The long options that --help of a command lists.
+options_of() {
+    vnperf "$1" --help | sed -n 's/^  *\(-.,\)\? *\(--[a-z0-9-]*\).*/\2/p'
 }
 
 @test "bash completes commands, options and their words" {
@@ -25,11 +38,13 @@ complete_words() {
 }
 
 @test "bash completes every option that --help lists" {
-    local name option
+    local name
     for name in run plan test show doctor cleanup; do
-        for option in $(vnperf "$name" --help | sed -n 's/^  *\(-.,\)\? *\(--[a-z0-9-]*\).*/\2/p'); do
-            grep -qx -e "$option" < <(complete_words "$name" "$option")
-        done
+        options_of "$name" >"$TEST_DIR/options"
+        [ -s "$TEST_DIR/options" ]
+        # Of each its whole word is among what is offered for it.
+        sed "s/^/$name /" "$TEST_DIR/options" | complete_lines | sort -u >"$TEST_DIR/offered"
+        diff <(sort -u "$TEST_DIR/options") <(sort -u "$TEST_DIR/options" | comm -12 - "$TEST_DIR/offered")
     done
 }
 
@@ -49,9 +64,10 @@ complete_words() {
 
 @test "fish gets every option of run" {
     local option
-    for option in $(vnperf run --help | sed -n 's/^  *\(-.,\)\? *--\([a-z0-9-]*\).*/\2/p'); do
-        case $option in debug | help) continue ;; esac
-        grep -q "seen_subcommand_from run' -l $option\b" < <(vnperf completion fish)
+    vnperf completion fish >"$TEST_DIR/script"
+    for option in $(options_of run); do
+        case $option in --debug | --help) continue ;; esac
+        grep -q "seen_subcommand_from run' -l ${option#--}\b" "$TEST_DIR/script"
     done
 }
 

@@ -101,12 +101,18 @@ failed() {
 }
 
 @test "a command that ends, is not there, or talks nonsense: 3" {
+    # Without an end it takes the deadline of a greeting: beside the others.
+    local nonsense r=0
+    vnperf test local 'exec:yes #: nonsense' >"$TEST_DIR/nonsense" 2>&1 3>&- &
+    nonsense=$!
     failed 3 "the agent at exec:false has ended" vnperf test local exec:false
     failed 3 "the agent at exec:cat has ended" vnperf test local exec:cat
     failed 3 "the agent at exec:nosuchprogram has ended" vnperf test local exec:nosuchprogram
     [[ "${stderr:-}" = *"nosuchprogram: "* ]]
-    # Without an end, too.
-    failed 3 "waiting for the agent at exec:yes #: nonsense to say hello" vnperf test local 'exec:yes #: nonsense'
+    wait "$nonsense" || r=$?
+    [ "$r" = 3 ]
+    cat "$TEST_DIR/nonsense"
+    grep -q "vnperf: error: .*waiting for the agent at exec:yes #: nonsense to say hello" "$TEST_DIR/nonsense"
 }
 
 @test "an agent that is not there: 3" {
@@ -127,15 +133,26 @@ failed() {
 }
 
 @test "nobody answers: 4, within seconds" {
-    local kind
+    local kind r n=0 jobs=()
     skip_unless_netns
     skip_unless_command ip
+    # All at once, each in a namespace and with a state folder of its own.
     for kind in --tcp --udp --icmp --rr --udp-rr; do
         # Frames for the address go to nobody.
-        failed 4 "" alone sh -c 'ip link add v0 type veth peer name v1 && ip addr add 10.8.0.1/24 dev v0 &&
+        XDG_STATE_HOME=$TEST_DIR/state$kind alone sh -c 'ip link add v0 type veth peer name v1 && ip addr add 10.8.0.1/24 dev v0 &&
             ip link set v0 up && ip link set v1 up && ip neigh add 10.8.0.2 lladdr 02:00:00:00:00:09 dev v0 &&
-            exec "$VNPERF" test local local --address 10.8.0.2 -t 0.2 -b 1M "$0"' "$kind"
-        vnperf show --json - | jq -e '.summary.failed == 1'
+            exec "$VNPERF" test local local --address 10.8.0.2 -t 0.2 -b 1M "$0"' "$kind" >"$TEST_DIR/nobody$kind" 2>&1 3>&- &
+        jobs+=("$!")
+    done
+    for kind in --tcp --udp --icmp --rr --udp-rr; do
+        r=0
+        wait "${jobs[n]}" || r=$?
+        n=$((n + 1))
+        cat "$TEST_DIR/nobody$kind"
+        [ "$r" = 4 ]
+        grep -qF "vnperf: error: " "$TEST_DIR/nobody$kind"
+        run ! grep -qF "(null)" "$TEST_DIR/nobody$kind"
+        XDG_STATE_HOME=$TEST_DIR/state$kind vnperf show --json - | jq -e '.summary.failed == 1'
     done
 }
 

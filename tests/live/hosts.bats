@@ -1,91 +1,23 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Runs between hosts and VMs that are there: real sshds, each in a network and mount namespace of its own inside the test's box.
-# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2054,SC2154 # shells in the box expand for themselves; tests hand nothing on; names are of box.bash; commas are of the words themselves
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2054,SC2154 # shells in the box expand for themselves; tests hand nothing on; names are of ssh_box.bash; commas are of the words themselves
 
 bats_require_minimum_version 1.5.0
 load ../helper
-load ../netns/box
-
-# A client c and hosts a and b on one wire. One host key serves all.
-setup() {
-    skip_unless_root
-    [ -x /usr/sbin/sshd ] || skip "needs sshd (tools/deps test installs it)"
-    skip_unless_command ssh-keygen ip ss nft nsenter unshare perl jq
-    export TMPDIR=$TEST_DIR/tmp
-    unset SSH_AUTH_SOCK
-    state=$XDG_STATE_HOME/vnperf
-    out=$TEST_DIR/out err=$TEST_DIR/err
-    mkdir -p "$TMPDIR"
-    box_up
-    box sh -e <<'BOX'
-mkdir -p /run/keys /run/client/.ssh /run/sshd
-chmod 700 /run/client /run/client/.ssh
-ssh-keygen -q -t ed25519 -N '' -f /run/client/.ssh/id_ed25519
-ssh-keygen -q -t ed25519 -N '' -f /run/keys/host
-cat >/run/keys/sshd_config <<'END'
-UsePAM no
-UseDNS no
-StrictModes no
-PermitRootLogin yes
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PidFile none
-HostKey /run/keys/host
-END
-printf 'Host a\n    HostName 10.77.0.1\nHost b\n    HostName 10.77.0.2\n' >/run/client/.ssh/config
-for name in a b c; do ip netns add $name; ip -n $name link set lo up; done
-ip link add wire type bridge
-ip link set wire up
-BOX
-    join a wire eth0 10.77.0.1/24
-    join b wire eth0 10.77.0.2/24
-    join c wire eth0 10.77.0.3/24
-    begin_with=(ip netns exec c sh -c 'mount --bind /run/client /root && exec "$@"' sh)
-}
-
-teardown() {
-    [ -z "${box_pid:-}" ] || kill -KILL "$box_pid" 2>/dev/null || true
-    [ -z "${box_job:-}" ] || wait "$box_job" 2>/dev/null || true
-}
-
-# join NAMESPACE BRIDGE INTERFACE ADDRESS
-join() {
-    box sh -ec '
-        ip link add "$1-$3" type veth peer name "$3" netns "$1"
-        ip link set "$1-$3" master "$2" up
-        ip -n "$1" addr add "$4" dev "$3"
-        ip -n "$1" link set "$3" up' sh "$@"
-}
-
-# host NAME ADDRESS [COMMANDS]: its own /root, /tmp, /var/tmp, /dev/shm, and an sshd; the client knows its key
-host() {
-    box sh -c 'echo "$1 $(cat /run/keys/host.pub)" >>/run/client/.ssh/known_hosts' sh "$2"
-    box ip netns exec "$1" sh -c '
-        for d in /root /tmp /var/tmp /dev/shm; do mount -t tmpfs -o mode=700 none $d || exit; done
-        mkdir -m 700 /root/.ssh
-        cp /run/client/.ssh/id_ed25519.pub /root/.ssh/authorized_keys
-        echo $$ >/run/keys/pid.$0
-        '"${3:-}"'
-        exec /usr/sbin/sshd -D -e -f /run/keys/sshd_config ${sshd_with:-}' "$1" >"$TEST_DIR/host.$1" 2>&1 3>&- &
-    wait_for 20 listening "$1" || {
-        cat "$TEST_DIR/host.$1"
-        return 1
-    }
-}
-
-listening() {
-    [ -n "$(box ip netns exec "$1" ss -Hltn 'sport = :22')" ]
-}
-
-two_hosts() {
-    host a 10.77.0.1
-    host b 10.77.0.2
-}
+load ssh_box
 
 # Two tenant networks and the outside, joined by a router; the client is on its own leg. v1 can be reached at a floating address.
 #   net1 10.1.0.0/24: v1 .1, v2 .2    net2 10.2.0.0/24: v3 .3    outside 198.51.100.0/24: x .9
 cloud() {
+    box test -e /run/netns/r || cloud_up
+    host v1
+    host v2
+    host v3
+    host x
+}
+
+cloud_up() {
     box sh -ec '
         for n in r v1 v2 v3 x; do ip netns add $n; ip -n $n link set lo up; done
         for b in net1 net2 outside; do ip link add $b type bridge; ip link set $b up; done
@@ -106,54 +38,14 @@ cloud() {
         ip -n v3 route add default via 10.2.0.254
         ip -n x route add default via 198.51.100.254
         ip -n c route add default via 10.77.0.254'
-    host v1 10.1.0.1
-    host v2 10.1.0.2
-    host v3 10.2.0.3
-    host x 198.51.100.9
 }
 
 vms=(--vm 10.1.0.1,name=v1,node=h1,net=n1,floating=198.51.100.101 --vm root@10.1.0.2,name=v2,node=h2,net=n1
     --vm ssh://10.2.0.3,name=v3,node=h1,net=n2)
 
-# run_there ARG…: vnperf run ARG… at the client
-run_there() {
-    run --separate-stderr box "${begin_with[@]}" "$VNPERF" run "$@"
-    : "${stderr:=}"
-    printf '%s\n' "--- $status" "$stderr" "$output" >&2
-}
-
-agents() {
-    box sh -c 'for p in /proc/[0-9]*; do readlink $p/exe; done | grep vnperf-agent' || true
-}
-
-no_agents() {
-    [ -z "$(agents)" ]
-}
-
-# No agent anywhere, no file of ours there, no ledger.
-nothing_far() {
-    local name found
-    wait_for 20 no_agents || {
-        agents
-        return 1
-    }
-    for name; do
-        found=$(box nsenter --target "$(box cat "/run/keys/pid.$name")" --mount --net -- find /root /tmp /var/tmp /dev/shm -name '*vnperf*')
-        [ -z "$found" ] || {
-            echo "at $name: $found"
-            return 1
-        }
-    done
-    [ -z "$(ledgers)" ]
-}
-
 # of ID FILTER: of that scenario of the JSON on stdout
 of() {
     json ".scenarios[] | select(.id == \"$1\") | $2"
-}
-
-arriving() {
-    [ -n "$(box ip netns exec "$1" ss -Htn state established '( sport >= :5001 and sport <= :5031 )')" ]
 }
 
 @test "two hosts fill 7.1 to 7.3, the first is the server, and nothing is left there" {
@@ -184,10 +76,13 @@ arriving() {
     [ "$status" -eq 3 ]
     [[ "$(of 7.1 .reason)" = *"has no IPv4 address on eth9"* ]]
     nothing_far a b
+    box ip link del a-eth5
+    box ip link del b-eth5
+    box ip link del second
 }
 
 @test "one host is measured within itself, and the result says so" {
-    host a 10.77.0.1
+    host a
     run_there --host a -t 0.2 --protocols T --json -
     [ "$status" -eq 0 ]
     [ "$(of 7.1 '"\(.status) \(.name)"')" = "passed Native Throughput, Intra-node, TCP" ]
@@ -232,6 +127,8 @@ arriving() {
 }
 
 @test "no host that is needed is reached: 4; one of several: its scenarios fail, the others are measured" {
+    no_host a
+    no_host b
     run_there --host a --host b -t 0.2 --json -
     [ "$status" -eq 4 ]
     [[ "$stderr" = *"starting the agent on node a:"*"Connection refused"*"the hosts that they need were not reached"* ]]
@@ -249,7 +146,8 @@ arriving() {
     cloud
     begin run "${vms[@]}" -t 2 --protocols T --scenarios 2.1,3.1,4.1
     # The second one runs.
-    wait_for 60 arriving_from v1 10.2.0.3
+    wait_for 60 arriving v1 10.2.0.3
+    spoil
     box kill -KILL "$(box cat /run/keys/pid.v3)"
     box ip link del v3-eth0
     box ip netns del v3
@@ -260,11 +158,6 @@ arriving() {
     [ "$(status_of 4.1)" = failed ]
     [[ "$(reason_of 4.1)" = *"the agent at v3 has ended"* ]]
     [ -z "$(ledgers)" ]
-}
-
-# arriving_from HOST ADDRESS: data of that peer comes in there
-arriving_from() {
-    [ -n "$(box ip netns exec "$1" ss -Htn state established "( sport >= :5001 and sport <= :5031 ) and dst $2")" ]
 }
 
 @test "INT ends a run in order: 130, nothing is left" {
@@ -303,6 +196,8 @@ arriving_from() {
     [ "$status" -eq 0 ]
     [ "$(of 7.4 .status)" = passed ]
     nothing_far a b
+    box ip -n a addr del fd00:77::1/64 dev eth0
+    box ip -n b addr del fd00:77::2/64 dev eth0
 }
 
 @test "hops between VMs of several machines: the two ends' interfaces, as far as anyone can look" {
@@ -322,9 +217,7 @@ arriving_from() {
 }
 
 @test "VMTP's password lets in, and stands in no argv, result or talk" {
-    host a 10.77.0.1 ': >/root/.ssh/authorized_keys
-        perl -e "print join q(:), q(root), crypt(q(sesame), q(\$6\$saltsalt)), 19000, 0, 99999, 7, q(), q(), qq(\n)" >/run/keys/shadow
-        mount --bind /run/keys/shadow /etc/shadow; sshd_with="-o PasswordAuthentication=yes"'
+    host a "$with_password"
     begin run --host root@10.77.0.1:sesame -t 60 --protocols T
     wait_for 30 arriving a
     [ "$(box sh -c 'cat /proc/[0-9]*/cmdline' | grep -ac sesame)" = 0 ]

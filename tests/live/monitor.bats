@@ -109,7 +109,7 @@ core_user_ns() {
 }
 
 @test "bytes have a price, in the table too" {
-    test_local --tcp -t 1 -o wide
+    test_local --tcp -t 0.5 -o wide
     [ "$status" = 0 ]
     [ "$(of agent '(.cpu_s_per_gb > 0) and has("added_cpu_s_per_gb")')" = true ]
     # What the machine did over the bytes that arrived
@@ -120,7 +120,7 @@ core_user_ns() {
 
 @test "gmond's values are of the window, or told to be old" {
     gmond_up 127.0.0.1 8649 1 inet4
-    test_local --icmp -t 6 -m 127.0.0.1
+    test_local --icmp -t 4 -m 127.0.0.1
     [ "$status" = 0 ]
     [ "$(of gmond .node)" = gate1 ]
     [ "$(of gmond .cpus)" = "$(getconf _NPROCESSORS_ONLN)" ]
@@ -148,7 +148,7 @@ core_user_ns() {
     exporter_up --web.listen-address='[::1]:9101'
     wait_for 20 answers ::1 9101
     gmond_up ::1 8649 1 inet6
-    test_local --icmp -t 4 -m ::1 -m 'http://[::1]:9101/metrics'
+    test_local --icmp -t 1 -m ::1 -m 'http://[::1]:9101/metrics'
     [ "$status" = 0 ]
     [ "$(of gmond .node)" = gate1 ]
     [ "$(of node_exporter .node)" = '[::1]:9101' ]

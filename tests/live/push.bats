@@ -6,19 +6,24 @@
 
 bats_require_minimum_version 1.5.0
 load ../helper
-load ../netns/box
 load push_box
+
+# run-tests.sh says "none" of a plain build.
+sanitized() {
+    [ "${VNPERF_SANITIZER:-none}" != none ]
+}
 
 skip_unless_sudo() {
     skip_unless_command sudo script
 }
 
 @test "the controller alone: what it needs is inside" {
-    [ -z "${VNPERF_SANITIZER:-}" ] || skip "a build with sanitizers has no agent for its own machine inside"
+    ! sanitized || skip "a build with sanitizers has no agent for its own machine inside"
     two_hosts
     mkdir "$TEST_DIR/alone"
     cp "$VNPERF" "$TEST_DIR/alone/vnperf"
     VNPERF=$TEST_DIR/alone/vnperf
+    begin_with=(env -u VNPERF_AGENT "${begin_with[@]}")
     test_ssh ssh://a ssh://b --tcp -t 0.3 --json -
     [ "$status" -eq 0 ]
     [ "$(json '.scenarios[0].measurements[0].throughput_bps > 1000000')" = true ]
@@ -31,7 +36,7 @@ skip_unless_sudo() {
     nothing_far a b
 }
 
-@test "a pushed agent is called vnperf-agent" {
+@test "a pushed agent is called vnperf-agent; INT ends the test in order: 130, and nothing is left there" {
     two_hosts
     begin test ssh://a ssh://b --tcp -t 60 --nice 3
     wait_for 30 arriving b
@@ -40,12 +45,12 @@ skip_unless_sudo() {
     [ -z "$(files_at a)" ]
     box kill -INT "$controller"
     ended 130
+    says interrupted
     nothing_far a b
 }
 
 @test "a host so small that its head has no -c" {
     host a 'printf "#!/bin/sh\nexit 1\n" >/run/keys/head; chmod 755 /run/keys/head; mount --bind /run/keys/head /usr/bin/head'
-    known a
     test_ssh ssh://a local --rr -t 0.2 --address 10.77.0.3
     [ "$status" -eq 0 ]
     nothing_far a
@@ -53,7 +58,6 @@ skip_unless_sudo() {
 
 @test "a host of another kind of processor is said" {
     host a 'printf "#!/bin/sh\ncase \$1 in -m) echo riscv64 ;; *) echo Linux ;; esac\n" >/run/keys/uname; chmod 755 /run/keys/uname; mount --bind /run/keys/uname /usr/bin/uname'
-    known a
     test_ssh ssh://a local --rr -t 0.2
     [ "$status" -eq 3 ]
     [[ "$stderr" = *"10.77.0.1: the host's processor is riscv64, and the agent that is here is for x86_64"* ]]
@@ -71,11 +75,11 @@ skip_unless_aarch64() {
 @test "the agent for aarch64 speaks its lines, and is small" {
     skip_unless_aarch64
     run -0 qemu-aarch64 "$arm" --version
-    [ "$output" = "$("$VNPERF_AGENT" --version)" ] || [ -n "${VNPERF_SANITIZER:-}" ]
+    [ "$output" = "$("$VNPERF_AGENT" --version)" ] || sanitized
     run -0 sh -c 'printf "1 facts\n2 quit\n" | qemu-aarch64 "$0"' "$arm"
     [[ "$output" = *"hello protocol="*"architecture="* ]]
     [ "$(stat -c %s "$arm")" -le 409600 ]
-    [ -n "${VNPERF_SANITIZER:-}" ] || [ "$(stat -c %s "$VNPERF_AGENT")" -le 409600 ]
+    sanitized || [ "$(stat -c %s "$VNPERF_AGENT")" -le 409600 ]
 }
 
 @test "x86-64 and aarch64 measure each other; what qemu does not tell is missing, not 0" {
@@ -119,12 +123,11 @@ END
 mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
 printf %s ':arm:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-aarch64:' \
     >/proc/sys/fs/binfmt_misc/register
-exec /usr/sbin/sshd -D -e -f /run/keys/sshd_config -h /run/keys/a
+exec /usr/sbin/sshd -D -e -f /run/keys/sshd_config -h /run/keys/host
 END
     machine a 'printf "#!/bin/sh\ncase \$1 in -m) echo aarch64 ;; *) echo Linux ;; esac\n" >/run/keys/uname; chmod 755 /run/keys/uname; mount --bind /run/keys/uname /usr/bin/uname' \
         'sh /run/keys/in_user /run/keys/arm_sshd'
     host b
-    known a b
     test_ssh ssh://a ssh://b --tcp -t 0.3 --json -
     [ "$status" -eq 0 ]
     jq -e '.scenarios[0].measurements[0] | .throughput_bps > 1e6 and .sender.cwnd_bytes == null' <<<"$output"
@@ -139,7 +142,6 @@ END
     host a "$(with_bob '')"'
         for d in /dev/shm /tmp /var/tmp; do mount -o remount,noexec $d; done
         mkdir /home/bob/.cache; chown 4242:4242 /home/bob/.cache'
-    known a
     test_ssh ssh://bob@a local --rr -t 0.2 --address 10.77.0.3
     [ "$status" -eq 0 ]
     nobody_far
@@ -159,7 +161,6 @@ END
 @test "--become: NOPASSWD asks nothing, and the agent is root; without it what is lost is said" {
     skip_unless_sudo
     host a "$(with_bob 'bob ALL=(root) NOPASSWD: ALL')"
-    known a
     # Nobody's group may ping.
     box ip netns exec a sysctl -qw 'net.ipv4.ping_group_range=1 0'
     test_ssh ssh://bob@a local --icmp -t 0.2 --address 10.77.0.3
@@ -183,7 +184,6 @@ END
 @test "--become: the password of VNPERF_BECOME_PASSWORD is in no argv, no environment and no result" {
     skip_unless_sudo
     host a "$(with_bob 'bob ALL=(root) ALL')"
-    known a
     begin_with=(env VNPERF_BECOME_PASSWORD=sesame "${begin_with[@]}")
     begin test ssh://bob@a local --tcp -t 60 --address 10.77.0.3 --become --json "$TEST_DIR/json"
     wait_for 30 arriving c
@@ -199,7 +199,6 @@ END
 @test "--become: a wrong password, none to be had, no rule, no sudo: a sentence and 4" {
     skip_unless_sudo
     host a "$(with_bob 'bob ALL=(root) ALL')"
-    known a
     local with=("${begin_with[@]}")
     begin_with=(env VNPERF_BECOME_PASSWORD=wrong "${with[@]}")
     test_ssh ssh://bob@a local --rr -t 0.2 --become
@@ -225,7 +224,6 @@ END
 @test "--become: a password typed on the terminal; the first one was wrong" {
     skip_unless_sudo
     host a "$(with_bob 'bob ALL=(root) ALL')"
-    known a
     begin_typed test ssh://bob@a local --icmp -t 0.2 --address 10.77.0.3 --become
     wait_for 30 asked 1
     printf 'wrong\r' >&9
@@ -244,7 +242,6 @@ END
     skip_unless_sudo
     box cp "$VNPERF_AGENT" /run/keys/agent.there
     host a "$(with_bob 'bob ALL=(root) NOPASSWD: /run/keys/agent.there')"
-    known a
     box ip netns exec a sysctl -qw 'net.ipv4.ping_group_range=1 0'
     test_ssh ssh://bob@a local --icmp -t 0.2 --address 10.77.0.3 --become --agent-path /run/keys/agent.there
     [ "$status" -eq 0 ]
@@ -256,7 +253,6 @@ END
     # As Debian 12 has it: sudo stays between.
     host a "$(with_bob 'Defaults use_pty
 bob ALL=(root) NOPASSWD: ALL')"
-    known a
     begin test ssh://bob@a local --tcp -t 60 --address 10.77.0.3 --become
     wait_for 30 arriving c
     box kill -KILL "$controller"

@@ -2,13 +2,7 @@
 # What push.bats adds to the box of hosts: an ordinary user, sudo, a processor of another kind.
 # shellcheck shell=bash disable=SC2016,SC2034,SC2154 # shells in the box expand for themselves; names are of the box
 
-# The box itself: a file of its own, or what stands above the tests of ssh.bats.
-if [ -e "$BATS_TEST_DIRNAME/ssh_box.bash" ]; then
-    load ssh_box
-else
-    # shellcheck disable=SC1090
-    source <(sed '/^@test/,$d; /^bats_require/d; /^load/d' "$BATS_TEST_DIRNAME/ssh.bats")
-fi
+load ssh_box
 
 # Commands for host(): a user bob with the password sesame, who may log in with the client's key; SUDOERS are the rules there.
 # with_bob SUDOERS
@@ -20,6 +14,7 @@ with_bob() {
         cp /run/client/.ssh/id_ed25519.pub /home/bob/.ssh/authorized_keys
         chown -R 4242:4242 /home/bob
         d=/run/keys/etc.$0
+        rm -rf $d
         mkdir $d
         (cat /etc/passwd; echo bob:x:4242:4242::/home/bob:/bin/sh) >$d/passwd
         (cat /etc/group; echo bob:x:4242:) >$d/group

@@ -2,155 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Hosts over SSH: real sshds and a dropbear, each in a network and mount namespace of its own inside the test's box, with keys,
 # home folders and configuration of their own. Nothing of this machine's own SSH is read or touched.
-# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # shells in the box expand for themselves; tests hand nothing on; names are of box.bash
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # shells in the box expand for themselves; tests hand nothing on; names are of ssh_box.bash
 
 bats_require_minimum_version 1.5.0
 load ../helper
-load ../netns/box
-
-# A client c and hosts a and b on one wire.
-setup() {
-    skip_unless_root
-    [ -x /usr/sbin/sshd ] || skip "needs sshd (tools/deps test installs it)"
-    skip_unless_command ssh-keygen ip ss nsenter unshare perl jq
-    export TMPDIR=$TEST_DIR/tmp
-    unset SSH_AUTH_SOCK
-    state=$XDG_STATE_HOME/vnperf
-    out=$TEST_DIR/out err=$TEST_DIR/err
-    mkdir -p "$TMPDIR"
-    box_up
-    box sh -e <<'BOX'
-mkdir -p /run/keys /run/client/.ssh /run/sshd
-chmod 700 /run/client /run/client/.ssh
-ip link add wire type bridge
-ip link set wire up
-n=0
-for name in a b c; do
-    n=$((n + 1))
-    ip netns add $name
-    ip link add w$name type veth peer name eth0 netns $name
-    ip link set w$name master wire up
-    ip -n $name addr add 10.77.0.$n/24 dev eth0
-    ip -n $name link set eth0 up
-    ip -n $name link set lo up
-done
-ssh-keygen -q -t ed25519 -N '' -f /run/client/.ssh/id_ed25519
-ssh-keygen -q -t ed25519 -N '' -f /run/keys/a
-ssh-keygen -q -t ed25519 -N '' -f /run/keys/b
-cat >/run/keys/sshd_config <<'END'
-UsePAM no
-UseDNS no
-StrictModes no
-PermitRootLogin yes
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PidFile none
-Subsystem sftp /bin/false
-END
-cat >/run/client/.ssh/config <<'END'
-Host a
-    HostName 10.77.0.1
-Host b
-    HostName 10.77.0.2
-Host behind
-    HostName 10.77.0.2
-    ProxyCommand perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new("%h:%p") or die; if (fork) { while (sysread(STDIN, my $b, 65536)) { syswrite($s, $b) } shutdown($s, 1); wait } else { while (sysread($s, my $b, 65536)) { syswrite(STDOUT, $b) } }'
-END
-BOX
-    begin_with=(ip netns exec c sh -c 'mount --bind /run/client /root && exec "$@"' sh)
-}
-
-teardown() {
-    [ -z "${box_pid:-}" ] || kill -KILL "$box_pid" 2>/dev/null || true
-    [ -z "${box_job:-}" ] || wait "$box_job" 2>/dev/null || true
-}
-
-# The client knows the host's key.
-known() {
-    box sh -c 'for name; do
-        [ $name = a ] && address=10.77.0.1 || address=10.77.0.2
-        echo "$address $(cat /run/keys/$name.pub)"
-    done >>/run/client/.ssh/known_hosts' sh "$@"
-}
-
-# host NAME [COMMANDS]: a machine with a shell; COMMANDS are done before its sshd
-host() {
-    machine "$1" "${2:-}" 'exec /usr/sbin/sshd -D -e -f /run/keys/sshd_config -h /run/keys/$0 ${sshd_with:-}'
-}
-
-# machine NAME COMMANDS SERVER: its own /root, /tmp, /var/tmp, /dev/shm
-machine() {
-    box ip netns exec "$1" sh -c '
-        for d in /root /tmp /var/tmp /dev/shm; do mount -t tmpfs -o mode=700 none $d || exit; done
-        mkdir -m 700 /root/.ssh
-        cp /run/client/.ssh/id_ed25519.pub /root/.ssh/authorized_keys
-        echo $$ >/run/keys/pid.$0
-        '"$2"'
-        '"$3" "$1" >"$TEST_DIR/host.$1" 2>&1 3>&- &
-    wait_for 20 listening "$1" || {
-        cat "$TEST_DIR/host.$1"
-        return 1
-    }
-}
-
-listening() {
-    [ -n "$(box ip netns exec "$1" ss -Hltn 'sport = :22')" ]
-}
-
-two_hosts() {
-    host a
-    host b
-    known a b
-}
-
-# test_ssh ARG…: vnperf test ARG… at the client
-test_ssh() {
-    run --separate-stderr box "${begin_with[@]}" "$VNPERF" test "$@"
-    : "${stderr:=}"
-    printf '%s\n' "--- $status" "$stderr" "$output" >&2
-}
-
-agents() {
-    box sh -c 'for p in /proc/[0-9]*; do readlink $p/exe; done | grep vnperf-agent' || true
-}
-
-# In a machine, as its sshd sees it.
-at() {
-    local name=$1
-    shift
-    box nsenter --target "$(box cat "/run/keys/pid.$name")" --mount --net -- "$@"
-}
-
-files_at() {
-    at "$1" find /root /tmp /var/tmp /dev/shm -name '*vnperf*'
-}
-
-no_agents() {
-    [ -z "$(agents)" ]
-}
-
-nothing_far() {
-    local name
-    wait_for 20 no_agents || {
-        agents
-        return 1
-    }
-    for name; do
-        [ -z "$(files_at "$name")" ] || {
-            files_at "$name"
-            return 1
-        }
-    done
-}
-
-# TCP data comes in at that machine.
-arriving() {
-    [ -n "$(box ip netns exec "$1" ss -Htn state established '( sport >= :5001 and sport <= :5031 )')" ]
-}
+load ssh_box
 
 @test "two hosts: measured from a third, and nothing is left there" {
     two_hosts
-    test_ssh ssh://a ssh://b --tcp -t 1 --json -
+    test_ssh ssh://a ssh://b --tcp -t 0.3 --json -
     [ "$status" -eq 0 ]
     [ "$(json '.scenarios[0].status')" = passed ]
     [ "$(json '.scenarios[0].to.address')" = 10.77.0.2 ]
@@ -175,10 +35,13 @@ arriving() {
     [ "$status" -eq 4 ]
     [[ "$stderr" = *"no IPv4 address on nosuch"*"?addr="* ]]
     nothing_far a b
+    box ip -n a route del 10.77.1.0/24
+    box ip -n b link del other
 }
 
 @test "a host key that is not known is refused: 4, and how to take it" {
     host a
+    box rm /run/client/.ssh/known_hosts
     test_ssh ssh://a local --rr -t 0.2
     [ "$status" -eq 4 ]
     [[ "$stderr" = *"the host key of 10.77.0.1 is not known"*"SHA256:"*"--ssh-host-keys accept-new"* ]]
@@ -187,17 +50,14 @@ arriving() {
 }
 
 @test "accept-new takes a key once; a changed one is refused either way" {
-    host a
-    host b
+    two_hosts
+    box rm /run/client/.ssh/known_hosts
     test_ssh ssh://a ssh://b --rr -t 0.2 --ssh-host-keys accept-new
     [ "$status" -eq 0 ]
     [ "$(box grep -c ssh-ed25519 /run/client/.ssh/known_hosts)" = 2 ]
     test_ssh ssh://a ssh://b --rr -t 0.2
     [ "$status" -eq 0 ]
-    box sh -c 'rm /run/keys/a /run/keys/a.pub; ssh-keygen -q -t ed25519 -N "" -f /run/keys/a'
-    box kill "$(box cat /run/keys/pid.a)"
-    wait_for 20 not_listening a
-    host a
+    host a 'ssh-keygen -q -t ed25519 -N "" -f /root/another; host_key=/root/another'
     for keys in strict accept-new; do
         test_ssh ssh://a ssh://b --rr -t 0.2 --ssh-host-keys "$keys"
         [ "$status" -eq 4 ]
@@ -207,13 +67,8 @@ arriving() {
     nothing_far a b
 }
 
-not_listening() {
-    ! listening "$1"
-}
-
 @test "a login that is refused: 4, and what was tried" {
     host a ': >/root/.ssh/authorized_keys'
-    known a
     test_ssh ssh://a local --rr -t 0.2
     [ "$status" -eq 4 ]
     [[ "$stderr" = *"10.77.0.1 refuses the login of root: it takes keys, and no key"* ]]
@@ -223,6 +78,7 @@ not_listening() {
 }
 
 @test "nobody listens, nobody is there, no such name: 4" {
+    no_host a
     test_ssh ssh://a local --rr -t 0.2
     [ "$status" -eq 4 ]
     [[ "$stderr" = *"connecting to port 22 of 10.77.0.1: Connection refused"* ]]
@@ -236,10 +92,7 @@ not_listening() {
 
 @test "a password typed on the terminal lets in, and none is in argv" {
     skip_unless_command script
-    host a ': >/root/.ssh/authorized_keys
-        perl -e "print join q(:), q(root), crypt(q(sesame), q(\$6\$saltsalt)), 19000, 0, 99999, 7, q(), q(), qq(\n)" >/run/keys/shadow
-        mount --bind /run/keys/shadow /etc/shadow; sshd_with="-o PasswordAuthentication=yes -o KbdInteractiveAuthentication=yes"'
-    known a
+    host a "$with_password"
     mkfifo "$TEST_DIR/typed"
     box "${begin_with[@]}" script -qefc "\"$VNPERF\" test ssh://a local --rr -t 0.2 --address 10.77.0.3" /dev/null \
         <"$TEST_DIR/typed" >"$out" 2>&1 3>&- &
@@ -265,7 +118,6 @@ asked_twice() {
 @test "a profile that talks is passed over" {
     host a 'printf "echo welcome to a\nprintf \"no end of line\"\necho trouble >&2\n" >/root/.bashrc'
     host b
-    known a b
     [ "$(box "${begin_with[@]}" ssh -o BatchMode=yes a true)" = "welcome to a
 no end of line" ]
     test_ssh ssh://a ssh://b --rr -t 0.2
@@ -274,9 +126,7 @@ no end of line" ]
 }
 
 @test "a login that starts no shell is said with its words" {
-    box sh -c 'echo "ForceCommand echo this account is closed" >>/run/keys/sshd_config'
-    host a
-    known a
+    host a 'echo "ForceCommand echo this account is closed" >>/run/keys/sshd_config'
     test_ssh ssh://a local --rr -t 0.2
     [ "$status" -eq 3 ]
     [[ "$stderr" = *"ended before the program ran: this account is closed"* ]]
@@ -285,7 +135,6 @@ no end of line" ]
 @test "folders where nothing may run are passed over; where none is left it is said: 3" {
     host a 'mount -o remount,noexec /dev/shm; mount -o remount,noexec /tmp'
     host b 'for d in /dev/shm /tmp /var/tmp /root; do mount -o remount,noexec $d; done'
-    known a b
     test_ssh ssh://a ssh://a --rr -t 0.2 --address 10.77.0.1
     [ "$status" -eq 0 ]
     test_ssh ssh://a ssh://b --rr -t 0.2
@@ -296,7 +145,6 @@ no end of line" ]
 
 @test "a full folder is passed over" {
     host a 'mount -o remount,size=64k /dev/shm; mount -o remount,size=64k /tmp'
-    known a
     test_ssh ssh://a ssh://a --rr -t 0.2 --address 10.77.0.1
     [ "$status" -eq 0 ]
     nothing_far a
@@ -307,7 +155,6 @@ no end of line" ]
     hash=$(sha256sum "$VNPERF_AGENT" | cut -c1-16)
     box cp "$VNPERF_AGENT" /run/keys/agent
     host a "mkdir -p /root/.cache; cp /run/keys/agent /root/.cache/vnperf-agent-$hash; for d in /dev/shm /tmp /var/tmp; do mount -o remount,noexec \$d; done; mount -o remount,ro /root"
-    known a
     test_ssh ssh://a ssh://a --rr -t 0.2 --address 10.77.0.1
     [ "$status" -eq 0 ]
     [ "$(files_at a)" = "/root/.cache/vnperf-agent-$hash" ]
@@ -321,8 +168,7 @@ no end of line" ]
 @test "dropbear, which has no SFTP" {
     skip_unless_command dropbear dropbearkey
     host a
-    known a
-    box dropbearkey -t ed25519 -f /run/keys/dropbear
+    box sh -c 'sed -i "/^10.77.0.2 /d" /run/client/.ssh/known_hosts; rm -f /run/keys/dropbear; dropbearkey -t ed25519 -f /run/keys/dropbear'
     machine b '' 'exec dropbear -F -E -s -r /run/keys/dropbear -p 22'
     test_ssh ssh://a ssh://b --tcp -t 0.5 --ssh-host-keys accept-new
     [ "$status" -eq 0 ]
@@ -331,6 +177,11 @@ no end of line" ]
 
 @test "ProxyCommand of the configuration" {
     two_hosts
+    box sh -c 'cat >>/run/client/.ssh/config' <<'END'
+Host behind
+    HostName 10.77.0.2
+    ProxyCommand perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new("%h:%p") or die; if (fork) { while (sysread(STDIN, my $b, 65536)) { syswrite($s, $b) } shutdown($s, 1); wait } else { while (sysread($s, my $b, 65536)) { syswrite(STDOUT, $b) } }'
+END
     test_ssh ssh://a ssh://behind --rr -t 0.2 --json -
     [ "$status" -eq 0 ]
     [ "$(json '.scenarios[0].to.address')" = 10.77.0.2 ]
@@ -345,24 +196,16 @@ no end of line" ]
     two_hosts
     begin test ssh://a ssh://b --tcp -t 60 -i 0.1
     wait_for 30 arriving b
-    box ip link del wb
+    spoil
+    box ip link del b-eth0
     ended '[14]'
     says 'error: .*(ssh://[ab]|10.77)'
     [ "$(status_of test)" = failed ]
     [ "$(shown '.scenarios[0].measurements[0].kind')" = tcp_stream ]
 }
 
-@test "INT ends a test in order: 130, and nothing is left there" {
-    two_hosts
-    begin test ssh://a ssh://b --tcp -t 60
-    wait_for 30 arriving b
-    box kill -INT "$controller"
-    ended 130
-    says interrupted
-    nothing_far a b
-}
-
 @test "INT while a host does not answer: 130 at once" {
+    no_host a
     box ip netns exec a perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 5, LocalAddr => "10.77.0.1:22") or die; while ($c = $s->accept) { push @c, $c }' 3>&- &
     wait_for 20 listening a
     begin test ssh://a local --rr -t 60
@@ -373,15 +216,6 @@ no end of line" ]
 
 connected_to_a() {
     [ -n "$(box ip netns exec a ss -Htn state established 'sport = :22')" ]
-}
-
-@test "the controller killed: its agents end, and nothing is left there" {
-    two_hosts
-    begin test ssh://a ssh://b --tcp -t 60
-    wait_for 30 arriving b
-    box kill -KILL "$controller"
-    ended 137
-    nothing_far a b
 }
 
 test_hops_between_two_hosts_are_told_with_how_far_their_clocks_are_known() { #@test

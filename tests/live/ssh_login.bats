@@ -91,11 +91,12 @@ with() {
     box sh -c 'cp /run/keys/$1 /root/.ssh/${2:-id_ed25519}; cp /run/keys/$1.pub /root/.ssh/${2:-id_ed25519}.pub' sh "$@"
 }
 
-# reach ENDPOINT ARG…: a short test between the host and the host; so two agents and, unless said otherwise, one connection
+# reach ENDPOINT ARG…: a short test between the host and the host; so two agents and, unless said otherwise, one connection. The
+# login is what is tried: the data ports are not.
 reach() {
     local at=$1
     shift
-    run --separate-stderr box env ${agent_sock:+SSH_AUTH_SOCK=$agent_sock} "$VNPERF" test "$at" "$at" --rr -t 0.1 --warmup 0 --address 127.0.0.1 "$@"
+    run --separate-stderr box env ${agent_sock:+SSH_AUTH_SOCK=$agent_sock} "$VNPERF" test "$at" "$at" --rr -t 0.1 --warmup 0 --no-preflight --address 127.0.0.1 "$@"
     printf '%s\n' "--- $status" "${stderr:=}" "$output" >&2
 }
 

@@ -54,7 +54,7 @@ all_begin() {
         }
     }"
     for i in "${!asked[@]}"; do
-        timeout 30 "$VNPERF" test "netns:$A" "netns:$B" --quiet --no-save -t 60 --port $((5001 + i)) ${asked[i]} >"$dir/out$i" 2>&1 3>&- &
+        timeout 90 "$VNPERF" test "netns:$A" "netns:$B" --quiet --no-save -t 60 --port $((5001 + i)) ${asked[i]} >"$dir/out$i" 2>&1 3>&- &
         tests+=("$!")
         begun+=("$!")
     done
@@ -106,6 +106,28 @@ refused_with() {
     nothing_runs
 }
 
+# refused_at_once CODE WORDS ASKED …: three words a test, all of them at once, each at a port of its own.
+refused_at_once() {
+    local i r code words asked jobs=()
+    for ((i = 0; i < $#; i += 3)); do
+        asked=${*:i + 3:1}
+        timeout 60 "$VNPERF" test "netns:$A" "netns:$B" --quiet --no-save --port $((5001 + i)) $asked >"$dir/refused$i" 2>&1 3>&- &
+        jobs+=("$!")
+        begun+=("$!")
+    done
+    for ((i = 0; i < $#; i += 3)); do
+        code=${*:i + 1:1} words=${*:i + 2:1} asked=${*:i + 3:1} r=0
+        wait "${jobs[i / 3]}" || r=$?
+        if [ "$r" != "$code" ] || ! grep -qE -- "$words" "$dir/refused$i"; then
+            echo "$asked: $r, not $code, or nothing says '$words'"
+            cat "$dir/refused$i"
+            return 1
+        fi
+    done
+    begun=()
+    nothing_runs
+}
+
 ours() {
     timeout 30 "$VNPERF" test "netns:$A" "netns:$B" --quiet --no-save "$@"
 }
@@ -137,35 +159,35 @@ test_path_gone_silent_is_found_out_for_every_kind() { #@test
 }
 
 test_path_that_takes_nothing_is_unreachable() { #@test
-    local kind
+    local words='error: .*(timed out|not answered|dropped on the way)'
     rules "$M" 'table inet t {
         chain c { type filter hook forward priority 0; drop; }
     }'
-    for kind in --crr --stamp "--tcp --io lean" "--udp -b 5M --gso 4"; do
-        refused_with 4 'error: .*(timed out|not answered|dropped on the way)' ours -t 30 $kind
-    done
+    refused_at_once 4 "$words" "--crr -t 30" 4 "$words" "--stamp -t 30" 4 "$words" "--tcp --io lean -t 30" \
+        4 "$words" "--udp -b 5M --gso 4 -t 30"
 }
 
 test_small_datagrams_only_is_said_for_segments_and_search() { #@test
     rules "$M" 'table inet t {
         chain c { type filter hook forward priority 0; meta length > 1000 drop; }
     }'
-    refused_with 1 'no datagram arrived, though the small ones of the handshake did' ours -t 30 --udp -b 5M --gso 16
-    refused_with 1 'small datagrams arrive, of 1400 bytes not one' ours -t 1 --udp
     # Small ones do come through: TO is there, and the test has failed.
-    refused_with 1 'small packets came through, none with an MSS of 1448 bytes did' ours -t 30 --tcp --reverse
-    refused_with 4 'no (request|answer) for 3 s' ours -t 30 --rr --rr-size 8000
-    refused_with 4 'no (request|answer) for 3 s' ours -t 30 --udp-rr --rr-size 1400
-    refused_with 4 'none of [0-9]+ echo requests was answered' ours -t 1 --icmp --icmp-sizes 1400
+    refused_at_once 1 'no datagram arrived, though the small ones of the handshake did' '-t 30 --udp -b 5M --gso 16' \
+        1 'small datagrams arrive, of 1400 bytes not one' '-t 1 --udp' \
+        1 'small packets came through, none with an MSS of 1448 bytes did' '-t 30 --tcp --reverse' \
+        4 'no (request|answer) for 3 s' '-t 30 --rr --rr-size 8000' \
+        4 'no (request|answer) for 3 s' '-t 30 --udp-rr --rr-size 1400' \
+        4 'none of [0-9]+ echo requests was answered' '-t 1 --icmp --icmp-sizes 1400'
     # Whoever passes goes on.
     ours -t 0.2 --udp -b 1M --udpbuf 600
 }
 
 test_families_that_do_not_go_together_are_said() { #@test
-    local kind to
+    local kind to all=()
     for kind in --tcp "--udp -b 1M" --icmp --rr --udp-rr --crr --stamp; do
-        refused_with 1 'own address fd77:1::1 and peer 10.77.2.1 are not of one family' ours -t 30 --bind fd77:1::1 $kind
+        all+=(1 'own address fd77:1::1 and peer 10.77.2.1 are not of one family' "-t 30 --bind fd77:1::1 $kind")
     done
+    refused_at_once "${all[@]}"
     refused_with 1 'own address 10.77.1.1 and peer fd77:2::1 are not of one family' ours -t 30 --bind 10.77.1.1 --ipv6
     serve --bind 10.77.2.1 --iperf2 --stamp
     for to in iperf3://10.77.2.1 iperf2://10.77.2.1 "stamp://10.77.2.1 --stamp"; do
@@ -223,7 +245,7 @@ test_thousand_flows_of_other_kinds_work() { #@test
     [ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -ge 1200 ] || skip "the hard limit of open files is below 1200"
     ulimit -Sn 256
     for kind in "--tcp --io lean" "--udp -b 100M" --rr --udp-rr --crr; do
-        measure $kind --flows 1000 -t 1
+        measure $kind --flows 1000 -t 0.3
         same "$(value .flows)" 1000
         holds "$(value '.throughput_bps // .transactions') > 0"
     done
@@ -258,10 +280,12 @@ while True:
 '
 
 test_strangers_at_the_data_port_spoil_no_kind() { #@test
-    local kind
+    local kind time
     in_background "$A" stranger python3 -c "$STRANGER"
     for kind in --tcp "--tcp --io lean" "--udp -b 5M" --rr --udp-rr --crr --stamp; do
-        measure $kind --port 5001 -t 1
+        time=0.4
+        [ "$kind" != --crr ] || time=1
+        measure $kind --port 5001 -t $time
         same "$(values .summary.passed)" 1
         # Their datagrams are nobody's loss, and no answer to us.
         same "$(value '.duplicates // 0')" 0
@@ -332,35 +356,42 @@ test_iperf3_clients_that_vanish_are_told_and_the_server_goes_on() { #@test
     end_server
 }
 
-# iperf3_server_fails SIGNAL WORDS ARG…
-iperf3_server_fails() {
-    local signal=$1 words=$2 peer r=0
-    shift 2
-    in_background "$B" peer iperf3 -s --forceflush
-    peer=$last
-    wait_for 10 grep -q listening "$dir/peer"
-    in_background "$A" ours timeout 30 "$VNPERF" test local iperf3://10.77.2.1 --quiet --no-save -t 8 "$@"
-    wait_for 10 grep -q "connected to" "$dir/peer"
-    kill "-$signal" "$peer"
-    wait "$last" || r=$?
-    kill -KILL "$peer" 2>/dev/null || true
-    wait "$peer" || true
-    if [ "$r" != 1 ] || ! grep -qE -- "$words" "$dir/ours"; then
-        echo "SIG$signal $*: $r, not 1, or nothing says '$words'"
-        cat "$dir/ours"
-        return 1
-    fi
+# iperf3_servers_fail SIGNAL WORDS ARGS …: three words a server, all of them at once, each at a port of its own.
+iperf3_servers_fail() {
+    local i r port signal words args peers=() tests=()
+    for ((i = 0; i < $#; i += 3)); do
+        in_background "$B" "peer$i" iperf3 -s -p $((5201 + i)) --forceflush
+        peers+=("$last")
+    done
+    for ((i = 0; i < $#; i += 3)); do
+        port=$((5201 + i)) args=${*:i + 3:1}
+        wait_for 10 grep -q listening "$dir/peer$i"
+        in_background "$A" "ours$i" timeout 60 "$VNPERF" test local "iperf3://10.77.2.1:$port" --quiet --no-save --warmup 0 $args
+        tests+=("$last")
+    done
+    for ((i = 0; i < $#; i += 3)); do
+        # It tells its first second: so data has passed.
+        wait_for 20 grep -qE '0\.00-[12]\.' "$dir/peer$i"
+        kill "-${*:i + 1:1}" "${peers[i / 3]}"
+    done
+    for ((i = 0; i < $#; i += 3)); do
+        signal=${*:i + 1:1} words="iperf3 server 10.77.2.1 port $((5201 + i)): ${*:i + 2:1}" args=${*:i + 3:1} r=0
+        wait "${tests[i / 3]}" || r=$?
+        kill -KILL "${peers[i / 3]}" 2>/dev/null || true
+        wait "${peers[i / 3]}" || true
+        if [ "$r" != 1 ] || ! grep -qE -- "$words" "$dir/ours$i"; then
+            echo "SIG$signal $args: $r, not 1, or nothing says '$words'"
+            cat "$dir/ours$i"
+            return 1
+        fi
+    done
     nothing_runs
 }
 
 test_iperf3_server_killed_or_stopped_in_mid_test_is_said() { #@test
-    local mode
-    for mode in "" -R "--udp -b 1M"; do
-        iperf3_server_fails KILL 'iperf3 server 10.77.2.1 port 5201: ' $mode
-    done
-    iperf3_server_fails STOP 'iperf3 server 10.77.2.1 port 5201: .* for 3 s'
-    iperf3_server_fails STOP 'iperf3 server 10.77.2.1 port 5201: .* for 3 s' -R
-    iperf3_server_fails STOP 'iperf3 server 10.77.2.1 port 5201: ' --udp -b 1M
+    # Datagrams go out to whoever does not listen: that is found out when the time is over.
+    iperf3_servers_fail KILL '' '-t 30 -b 20M' KILL '' '-t 30 -R -b 20M' KILL '' '-t 30 --udp -b 1M' \
+        STOP '.* for 3 s' '-t 30 -b 20M' STOP '.* for 3 s' '-t 30 -R -b 20M' STOP '' '-t 8 --udp -b 1M'
 }
 
 test_ports_that_other_servers_have_are_said() { #@test

@@ -207,5 +207,7 @@ test_two_runs_at_once_do_not_meet() { #@test
         same "$(values '[.scenarios[] | select(.status == "passed").id] | join(" ")')" "1.1 7.2"
         same "$(values '.cleanup.left | tojson')" "[]"
     done
+    [ "$(jq -r .run.id "$BATS_TEST_TMPDIR/1.json")" != "$(jq -r .run.id "$BATS_TEST_TMPDIR/2.json")" ]
     same "$(find "$XDG_STATE_HOME/vnperf/runs" -name '*.json' | wc -l)" 2
+    [ -z "$(ls "$XDG_STATE_HOME/vnperf/ledger" 2>/dev/null)" ]
 }
