@@ -19,6 +19,7 @@ enum setting_from {
 struct setting {
     enum setting_from from;
     const struct config_tree *tree; /* lent by the settings: of a file */
+    const char *key;                /* lent by tree: what the file calls it */
     unsigned line, column;
     char **text; /* owned: several of an option that is given again */
     size_t n_text;
@@ -31,7 +32,7 @@ struct setting_kept {
     const struct config_node *value; /* lent by tree */
 };
 
-enum { SETTINGS_FILES = 2, SETTINGS_MAX_KEPT = 64 };
+enum { SETTINGS_FILES = 2, SETTINGS_MAX_KEPT = 64, SETTINGS_MAX_ROWS = 128 };
 
 struct settings {
     const struct command *command;

@@ -79,6 +79,7 @@ const char *settings_default(const struct command *command, const struct option_
             snprintf(buf, SETTINGS_TEXT_SIZE, "%.9g", *(const double *)(const void *)at);
         break;
     case OPTION_CALL:
+    case OPTION_EACH:
         for (size_t i = 0; i < ARRAY_SIZE(settings_defaults); i++)
             if (strcmp(settings_defaults[i].name, row->name) == 0)
                 text_copy(buf, SETTINGS_TEXT_SIZE,

@@ -117,6 +117,7 @@ static int openrc_expand(struct openrc_parse *p, const char **at, struct openrc_
 /* A word of the shell at *at, quotes and all, behind v's value. */
 static int openrc_value(struct openrc_parse *p, const char **at, struct openrc_variable *v)
 {
+    const char *begin = *at, *home = getenv("HOME");
     char quote = 0;
     int r = 0;
 
@@ -128,7 +129,12 @@ static int openrc_value(struct openrc_parse *p, const char **at, struct openrc_v
         }
         if (!quote && (isblank((unsigned char)*s) || *s == ';' || *s == '\r'))
             return 0;
-        if (*s == quote || (!quote && (*s == '\'' || *s == '"'))) {
+        if (!quote && *s == '$' && (s[1] == '\'' || s[1] == '"'))
+            return openrc_say(p, "$'…' is not understood: write the value in plain quotes");
+        if (!quote && s == begin && *s == '~' && (!s[1] || strchr("/ \t\r\n;", s[1])) && home) {
+            r = openrc_put(p, v, home, strlen(home));
+            s++;
+        } else if (*s == quote || (!quote && (*s == '\'' || *s == '"'))) {
             quote = (char)(quote ? 0 : *s);
             s++;
         } else if (*s == '$' && quote != '\'' && (openrc_word(s + 1) || strchr("{(", s[1])) &&
@@ -182,17 +188,36 @@ static bool openrc_is(const char *s, const char *word)
     return strncmp(s, word, n) == 0 && (isblank((unsigned char)s[n]) || openrc_end(s + n));
 }
 
+/* Behind what is only printed: at one of stops, or at the end of the line. */
+static const char *openrc_skip(const char *s, const char *stops)
+{
+    char quote = 0;
+
+    for (; *s && *s != '\n' && (quote || !strchr(stops, *s)); s++)
+        if (*s == '\\' && quote != '\'' && s[1] && s[1] != '\n')
+            s++;
+        else if (*s == quote)
+            quote = 0;
+        else if (!quote && (*s == '"' || *s == '\''))
+            quote = *s;
+    return s;
+}
+
 /* "read -sr NAME": what it takes is to be asked for. */
 static int openrc_ask(struct openrc_parse *p, const char *s)
 {
     const char *empty = "";
     struct openrc_variable *v;
 
-    for (s = openrc_blank(s + 4); *s == '-'; s = openrc_blank(s))
-        if (s[1] == 'p')
-            return openrc_say(p, "read -p is not understood: echo the prompt before it");
-        else
-            s += strcspn(s, " \t\n");
+    for (s = openrc_blank(s + 4); *s == '-'; s = openrc_blank(s)) {
+        size_t len = strcspn(s, " \t\n");
+        bool prompts = s[len - 1] == 'p';
+
+        s += len;
+        s = openrc_blank(s);
+        if (prompts)
+            s = openrc_skip(s, " \t;");
+    }
     if (openrc_word(s) == 0)
         return openrc_say(p, "read without a name");
     if (openrc_assign(p, s, openrc_word(s), &empty) < 0)
@@ -230,17 +255,22 @@ static bool openrc_tidies(const char *s)
     return (strncmp(line, "if [ -z \"$", 10) == 0 && strstr(line, "]; then unset ") &&
             strstr(line, "; fi") && !strchr(line, '`') && !strstr(line, "$(")) ||
            (strncmp(line, "for ", 4) == 0 && strstr(line, "set | awk") && strstr(line, "OS_") &&
-            strstr(line, "do unset $"));
+            (strstr(line, "do unset $") || strstr(line, "do unset \"$")));
 }
 
-static int openrc_line(struct openrc_parse *p, const char *s)
+/* One command at *at; then it is behind it: at its ';', or at the end. */
+static int openrc_command(struct openrc_parse *p, const char **at)
 {
-    bool exported;
+    const char *s = openrc_blank(*at), *end = s + strcspn(s, "\n");
+    bool exported = openrc_is(s, "export");
 
-    s = openrc_blank(s);
-    exported = openrc_is(s, "export");
-    if (openrc_end(s) || openrc_is(s, "echo") || openrc_tidies(s))
+    *at = end;
+    if (openrc_end(s) || openrc_tidies(s))
         return 0;
+    if (openrc_is(s, "echo")) {
+        *at = openrc_skip(s, ";");
+        return 0;
+    }
     if (openrc_is(s, "read"))
         return openrc_ask(p, s);
     if (openrc_is(s, "unset"))
@@ -249,18 +279,32 @@ static int openrc_line(struct openrc_parse *p, const char *s)
         s = openrc_blank(s + 6);
     while (!openrc_end(s)) {
         size_t len = openrc_word(s);
-        const char *at = s + len + 1;
+        const char *value = s + len + 1;
 
         if (len == 0 || (s[len] != '=' && !exported))
             return openrc_say(p, "this is no NAME=value: the file is read and not run as a shell "
                                  "would");
-        if (s[len] == '=' && openrc_assign(p, s, len, &at) < 0)
+        if (s[len] == '=' && openrc_assign(p, s, len, &value) < 0)
             return -EINVAL;
-        s = openrc_blank(s[len] == '=' ? at : s + len);
-        if (!exported && openrc_is(s, "export"))
-            return openrc_line(p, s);
+        s = s[len] == '=' ? value : s + len;
+        while (isblank((unsigned char)*s) || *s == '\r')
+            s++;
+        if (*s == ';' || (!exported && openrc_is(s, "export"))) {
+            *at = s;
+            return 0;
+        }
     }
     return 0;
+}
+
+static int openrc_line(struct openrc_parse *p, const char *s)
+{
+    int r;
+
+    do
+        r = openrc_command(p, &s);
+    while (r == 0 && !openrc_end(openrc_blank(s)));
+    return r;
 }
 
 /* What was set to the fields. */
@@ -297,6 +341,8 @@ int openrc_parse(const char *name, const char *bytes, struct openrc *ret_rc, str
     p.variable = calloc(OPENRC_NAMES, sizeof *p.variable);
     if (!p.variable)
         return err_set(err, ENOMEM, "%s", name);
+    if (strncmp(bytes, "\xef\xbb\xbf", 3) == 0)
+        bytes += 3; /* an editor's mark that this is UTF-8 */
     for (const char *s = bytes; r == 0 && *s; p.line++) {
         r = openrc_line(&p, s);
         s += strcspn(s, "\n");

@@ -32,6 +32,9 @@ static void test_values(void **state)
         {"OS_USERNAME=\nif [ -z \"$OS_USERNAME\" ]; then unset OS_USERNAME; fi", NULL},
         {"PS1='[\\u]\\$ '\nOS_USERNAME=a$", "a$"},
         {"echo $(rm x)\nOS_USERNAME=a", "a"},
+        {"echo 'a;' ; export X=y;OS_USERNAME=b", "b"},
+        {"\xef\xbb\xbfOS_USERNAME=a", "a"},
+        {"read -s -p \"$USER: \" X\nOS_USERNAME=a", "a"},
     };
 
     (void)state;
@@ -62,7 +65,9 @@ static void test_what_is_refused_names_its_line_and_no_value(void **state)
         {"OS_PASSWORD=hush|x", "rc:1: this is shell"},
         {"source hush", "rc:1: this is no NAME=value"},
         {"if true; then", "rc:1: this is no NAME=value"},
-        {"read -p hush X", "rc:1: read -p"},
+        {"read -p hush", "rc:1: read without a name"},
+        {"export OS_PASSWORD=hush;hush", "rc:1: this is no NAME=value"},
+        {"OS_PASSWORD=$'hush'", "rc:1: $'…' is not understood"},
         {"1A=hush", "rc:1: this is no NAME=value"},
         {"A=\xff", "rc:1:3: this is no text in UTF-8"},
     };
