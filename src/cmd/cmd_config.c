@@ -4,7 +4,6 @@
 #include "base/text.h"
 #include "cmd/commands.h"
 #include "cmd/run_flags.h"
-#include "plan/openrc.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -89,30 +88,24 @@ static void config_kept(const struct settings *s)
 }
 
 /* Credentials as a comment: they are no settings. Secrets are not shown. */
-static int config_credentials(const struct run_flags *flags)
+static int config_credentials(const struct cloud_options *options)
 {
-    struct openrc rc = {0};
+    struct cloud_access access = {0};
     struct err err = {0};
-    int r = flags->rc[0] ? openrc_read(flags->rc, &rc, &err) : 0;
 
-    if (r == 0 && !flags->no_env)
-        r = openrc_environment(&rc, &err);
-    for (size_t f = 0; r == 0 && f < OPENRC_FIELDS; f++) {
-        if (!rc.value[f])
-            continue;
-        printf("# %s: %s (", openrc_name(f), openrc_secret(f) ? "***" : text_tame(rc.value[f]));
-        if (rc.line[f])
-            printf("%s:%u): for the openstack driver, which this version has not\n", flags->rc,
-                   rc.line[f]);
-        else
-            printf("environment): for the openstack driver, which this version has not\n");
-    }
-    if (r == 0 && rc.ask_password && !rc.value[OPENRC_PASSWORD])
-        printf("# OS_PASSWORD: asked for on the terminal (%s)\n", flags->rc);
-    if (r < 0)
+    if (cloud_access_find(options, &access, &err) < 0) {
         log_say(LOG_ERROR, "config: %s", err.text);
-    openrc_done(&rc);
-    return r < 0 ? EXIT_USAGE : EXIT_OK;
+        return EXIT_USAGE;
+    }
+    for (int f = 0; f < CLOUD_FIELDS; f++)
+        if (access.value[f])
+            printf("# %s: %s (%s): for the openstack driver, which this version has not\n",
+                   cloud_fields[f].variable,
+                   cloud_fields[f].secret ? "***" : text_tame(access.value[f]), access.from[f]);
+    if (access.ask_password)
+        printf("# OS_PASSWORD: asked for on the terminal\n");
+    cloud_access_done(&access);
+    return EXIT_OK;
 }
 
 static int config_run(const struct command *command, int argc, char **argv)
@@ -141,7 +134,7 @@ static int config_run(const struct command *command, int argc, char **argv)
         if (strcmp(run_flags_rows[i].name, "config") != 0)
             config_line(&flags.settings, i, origin);
     config_kept(&flags.settings);
-    code = config_credentials(&flags);
+    code = config_credentials(&flags.cloud);
     settings_done(&flags.settings);
     return code;
 }

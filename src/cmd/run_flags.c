@@ -4,7 +4,6 @@
 #include "base/text.h"
 #include "cmd/place_flags.h"
 #include "deploy/driver.h"
-#include "plan/openrc.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -227,6 +226,9 @@ static int run_set_host_keys(void *target, const char *value, struct err *err)
     OPTION_TEXT, RUN(member), sizeof(((struct run_flags *)0)->run.member), 1, 0, NULL, NULL
 #define MAYBE_EMPTY(member)                                                                        \
     OPTION_TEXT, RUN(member), sizeof(((struct run_flags *)0)->run.member), 0, 0, NULL, NULL
+#define CLOUD(member)                                                                              \
+    OPTION_TEXT, offsetof(struct run_flags, cloud.member),                                         \
+        sizeof(((struct run_flags *)0)->cloud.member), 1, 0, NULL, NULL
 #define FLAG(member) OPTION_FLAG, RUN(member), 0, 0, 0, NULL, NULL
 
 const struct option_row run_flags_rows[] = {
@@ -319,10 +321,11 @@ const struct option_row run_flags_rows[] = {
      run_set_node, NULL},
     SETTINGS_ROWS,
     {"rc", 'r', "FILE", "OpenStack's credentials: an openrc file, which is read and not run",
-     OPTION_TEXT, offsetof(struct run_flags, rc), sizeof(((struct run_flags *)0)->rc), 1, 0, NULL,
-     NULL},
+     CLOUD(rc)},
+    {"os-cloud", 0, "NAME", "OpenStack's credentials: that cloud of clouds.yaml (OS_CLOUD)",
+     CLOUD(cloud)},
     {"no-env", 0, NULL, "do not take OpenStack's credentials from OS_ variables", OPTION_FLAG,
-     offsetof(struct run_flags, no_env), 0, 0, 0, NULL, NULL},
+     offsetof(struct run_flags, cloud.no_env), 0, 0, 0, NULL, NULL},
     OUTPUT_ROWS,
     {0},
 };
@@ -333,14 +336,14 @@ void run_flags_default(struct run_flags *flags)
     run_options_default(&flags->run);
 }
 
-/* The credentials are checked, though no driver of this version takes them. */
-static int run_check_rc(const struct run_flags *f, struct err *err)
+/* Credentials that were asked for are checked, though no driver of this version takes them. */
+static int run_check_cloud(const struct run_flags *f, struct err *err)
 {
-    struct openrc rc = {0};
-    int r = f->rc[0] ? openrc_read(f->rc, &rc, err) : 0;
+    struct cloud_access access = {0};
+    int r = f->cloud.rc[0] || f->cloud.cloud[0] ? cloud_access_find(&f->cloud, &access, err) : 0;
 
-    openrc_done(&rc);
-    return r < 0 ? err_wrap(err, r, "--rc") : 0;
+    cloud_access_done(&access);
+    return r;
 }
 
 /* Places, and the driver that goes with them. */
@@ -374,7 +377,7 @@ static int run_flags_finish(const struct command *command, struct run_flags *f)
     if (f->run.group[0] || scenario_names_multicast(f->run.scenarios))
         f->run.protocols[PROTOCOL_MULTICAST] = true;
     if (run_flags_places(f, &err) < 0 || run_options_check(&f->run, &err) < 0 ||
-        run_check_rc(f, &err) < 0) {
+        run_check_cloud(f, &err) < 0) {
         settings_blame(&f->settings, &err);
         log_say(LOG_ERROR, "%s: %s", command->name, err.text);
         return EXIT_USAGE;
@@ -401,9 +404,10 @@ int run_flags_parse(const struct command *command, int argc, char **argv,
         return code;
     }
     settings_unused(&ret_flags->settings, unused, sizeof unused);
-    if (ret_flags->rc[0] && !unused[0])
+    if ((ret_flags->cloud.rc[0] || ret_flags->cloud.cloud[0]) && !unused[0])
         snprintf(unused, sizeof unused,
-                 "--rc: credentials are for the openstack driver, which this version has not");
+                 "--%s: credentials are for the openstack driver, which this version has not",
+                 ret_flags->cloud.rc[0] ? "rc" : "os-cloud");
     if (unused[0])
         log_say(LOG_WARN, "%s; the %s driver is used", unused, ret_flags->run.driver);
     return OPTIONS_GO_ON;

@@ -24,6 +24,8 @@ static void config_node_free(struct config_node *node)
     for (size_t i = 0; i < node->n_children; i++)
         config_node_free(node->child[i]);
     free(node->child);
+    if (node->text)
+        explicit_bzero(node->text, strlen(node->text)); /* it may be a password */
     free(node->text);
     free(node);
 }
@@ -378,5 +380,9 @@ int config_tree_read(const char *path, struct config_tree *ret_tree, struct err 
     size_t size = 0;
     int r = config_tree_bytes(path, &bytes, &size, err);
 
-    return r < 0 ? r : config_tree_parse(path, bytes, size, ret_tree, err);
+    if (r < 0)
+        return r;
+    r = config_tree_parse(path, bytes, size, ret_tree, err);
+    explicit_bzero(bytes, size);
+    return r;
 }

@@ -11,35 +11,6 @@
 
 enum { OPENRC_NAMES = 128, OPENRC_NAME_SIZE = 64, OPENRC_VALUE_SIZE = 1024 };
 
-static const struct {
-    const char *name, *older; /* Keystone v2 said tenant */
-    bool secret;
-} openrc_fields[OPENRC_FIELDS] = {
-    [OPENRC_AUTH_URL] = {"OS_AUTH_URL", NULL, false},
-    [OPENRC_USERNAME] = {"OS_USERNAME", NULL, false},
-    [OPENRC_USER_ID] = {"OS_USER_ID", NULL, false},
-    [OPENRC_PASSWORD] = {"OS_PASSWORD", NULL, true},
-    [OPENRC_PROJECT_NAME] = {"OS_PROJECT_NAME", "OS_TENANT_NAME", false},
-    [OPENRC_PROJECT_ID] = {"OS_PROJECT_ID", "OS_TENANT_ID", false},
-    [OPENRC_USER_DOMAIN_NAME] = {"OS_USER_DOMAIN_NAME", NULL, false},
-    [OPENRC_USER_DOMAIN_ID] = {"OS_USER_DOMAIN_ID", NULL, false},
-    [OPENRC_PROJECT_DOMAIN_NAME] = {"OS_PROJECT_DOMAIN_NAME", NULL, false},
-    [OPENRC_PROJECT_DOMAIN_ID] = {"OS_PROJECT_DOMAIN_ID", NULL, false},
-    [OPENRC_REGION_NAME] = {"OS_REGION_NAME", NULL, false},
-    [OPENRC_INTERFACE] = {"OS_INTERFACE", "OS_ENDPOINT_TYPE", false},
-    [OPENRC_IDENTITY_API_VERSION] = {"OS_IDENTITY_API_VERSION", NULL, false},
-    [OPENRC_CACERT] = {"OS_CACERT", NULL, false},
-    [OPENRC_AUTH_TYPE] = {"OS_AUTH_TYPE", NULL, false},
-    [OPENRC_TOKEN] = {"OS_TOKEN", NULL, true},
-    [OPENRC_CREDENTIAL_ID] = {"OS_APPLICATION_CREDENTIAL_ID", NULL, false},
-    [OPENRC_CREDENTIAL_NAME] = {"OS_APPLICATION_CREDENTIAL_NAME", NULL, false},
-    [OPENRC_CREDENTIAL_SECRET] = {"OS_APPLICATION_CREDENTIAL_SECRET", NULL, true},
-    [OPENRC_CLOUD] = {"OS_CLOUD", NULL, false},
-};
-
-const char *openrc_name(enum openrc_field field) { return openrc_fields[field].name; }
-bool openrc_secret(enum openrc_field field) { return openrc_fields[field].secret; }
-
 struct openrc_variable {
     char name[OPENRC_NAME_SIZE], value[OPENRC_VALUE_SIZE];
     unsigned line;
@@ -308,31 +279,28 @@ static int openrc_line(struct openrc_parse *p, const char *s)
 }
 
 /* What was set to the fields. */
-static int openrc_keep(struct openrc_parse *p, struct openrc *rc)
+static int openrc_keep(struct openrc_parse *p, struct cloud_access *access)
 {
-    for (size_t f = 0; f < OPENRC_FIELDS; f++) {
-        const struct openrc_variable *v = openrc_find(p, openrc_fields[f].name);
+    for (int f = 0; f < CLOUD_FIELDS; f++) {
+        const struct cloud_field_row *row = &cloud_fields[f];
+        const struct openrc_variable *v = openrc_find(p, row->variable);
 
-        if ((!v || !v->value[0]) && openrc_fields[f].older && !(v && v->asked))
-            v = openrc_find(p, openrc_fields[f].older);
-        if (f == OPENRC_PASSWORD && v && v->asked) {
-            rc->ask_password = true;
-            continue;
-        }
-        if (!v || !v->value[0])
-            continue;
-        rc->value[f] = strdup(v->value);
-        rc->line[f] = v->line;
-        if (!rc->value[f])
+        if ((!v || !v->value[0]) && row->older && !(v && v->asked))
+            v = openrc_find(p, row->older);
+        if (f == CLOUD_PASSWORD && v && v->asked)
+            access->ask_password = true;
+        else if (v && cloud_access_set(access, (enum cloud_field)f, v->value, "%s:%u", p->file,
+                                       v->line) < 0)
             return err_set(p->err, ENOMEM, "%s", p->file);
     }
     return 0;
 }
 
-int openrc_parse(const char *name, const char *bytes, struct openrc *ret_rc, struct err *err)
+int openrc_parse(const char *name, const char *bytes, struct cloud_access *ret_access,
+                 struct err *err)
 {
     struct openrc_parse p = {.file = name, .line = 1, .err = err};
-    struct openrc rc = {0};
+    struct cloud_access access = {0};
     unsigned line = 0, column = 0;
     int r = 0;
 
@@ -349,17 +317,17 @@ int openrc_parse(const char *name, const char *bytes, struct openrc *ret_rc, str
         s += *s == '\n';
     }
     if (r == 0)
-        r = openrc_keep(&p, &rc);
+        r = openrc_keep(&p, &access);
     explicit_bzero(p.variable, OPENRC_NAMES * sizeof *p.variable);
     free(p.variable);
     if (r < 0)
-        openrc_done(&rc);
+        cloud_access_done(&access);
     else
-        *ret_rc = rc;
+        *ret_access = access;
     return r;
 }
 
-int openrc_read(const char *path, struct openrc *ret_rc, struct err *err)
+int openrc_read(const char *path, struct cloud_access *ret_access, struct err *err)
 {
     char *bytes = NULL;
     size_t size = 0;
@@ -372,34 +340,8 @@ int openrc_read(const char *path, struct openrc *ret_rc, struct err *err)
     else if (strlen(bytes) != size)
         r = err_say(err, "%s: this is no text: it has a zero byte", path);
     else
-        r = openrc_parse(path, bytes, ret_rc, err);
+        r = openrc_parse(path, bytes, ret_access, err);
     explicit_bzero(bytes, size);
     free(bytes);
     return r;
-}
-
-int openrc_environment(struct openrc *rc, struct err *err)
-{
-    for (size_t f = 0; f < OPENRC_FIELDS; f++) {
-        const char *value = getenv(openrc_fields[f].name);
-
-        if ((!value || !*value) && openrc_fields[f].older)
-            value = getenv(openrc_fields[f].older);
-        if (rc->value[f] || !value || !*value)
-            continue;
-        rc->value[f] = strdup(value);
-        if (!rc->value[f])
-            return err_set(err, ENOMEM, "memory for credentials");
-    }
-    return 0;
-}
-
-void openrc_done(struct openrc *rc)
-{
-    for (size_t f = 0; f < OPENRC_FIELDS; f++) {
-        if (rc->value[f])
-            explicit_bzero(rc->value[f], strlen(rc->value[f]));
-        free(rc->value[f]);
-    }
-    *rc = (struct openrc){0};
 }

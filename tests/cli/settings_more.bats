@@ -125,3 +125,101 @@ rc_has() {
     told 2 "rc:1: $'…' is not understood" vnperf config -r rc
     [[ "$stderr" != *hush* ]]
 }
+
+a_cloud() {
+    mkdir -p "$1"
+    cat >"$1/clouds.yaml" <<'YAML'
+clouds:
+  north:
+    auth_type: v3applicationcredential
+    auth:
+      auth_url: https://203.0.113.1:5000/v3
+      application_credential_id: "0123"
+      application_credential_secret: hush1
+    regions: [one, two]
+    interface: internal
+    volume_api_version: 3
+    verify: false
+  south:
+    auth: {auth_url: "http://203.0.113.2/v3", username: me, project_name: mine}
+    region_name: three
+  bad:
+    auth: {auth_url: [hush2]}
+  vendor:
+    profile: somebody
+  typo:
+    auth: {usernam: hush3}
+YAML
+}
+
+@test "clouds.yaml: an entry, its secrets from secure.yaml, and none of them shown" {
+    export HOME=$TEST_DIR/home
+    a_cloud "$HOME/.config/openstack"
+    told 0 "" vnperf config --os-cloud north
+    grep -qF "# OS_AUTH_URL: https://203.0.113.1:5000/v3 ($HOME/.config/openstack/clouds.yaml:5:17)" <<<"$output"
+    grep -qF '# OS_APPLICATION_CREDENTIAL_ID: 0123 (' <<<"$output"
+    grep -qF '# OS_APPLICATION_CREDENTIAL_SECRET: *** (' <<<"$output"
+    grep -qF '# OS_REGION_NAME: one (' <<<"$output"
+    grep -qF '# OS_INSECURE: true (' <<<"$output"
+    grep -qF '# OS_AUTH_TYPE: v3applicationcredential (' <<<"$output"
+    [[ "$output$stderr" != *hush* && "$output" != *"asked for"* ]]
+    # without a secret a person is asked, with one in secure.yaml not
+    OS_CLOUD=south told 0 "" vnperf config
+    grep -q '^# OS_PASSWORD: asked for' <<<"$output"
+    echo 'clouds: {south: {auth: {password: hush4, username: other}}}' >"$HOME/.config/openstack/secure.yaml"
+    OS_CLOUD=south told 0 "" vnperf config
+    grep -q '^# OS_PASSWORD: \*\*\* (.*/secure.yaml:1:' <<<"$output"
+    grep -q '^# OS_USERNAME: other (.*/secure.yaml:1:' <<<"$output"
+    grep -q '^# OS_PROJECT_NAME: mine (.*/clouds.yaml:13:' <<<"$output"
+    [[ "$output$stderr" != *hush* && "$output" != *"asked for"* ]]
+    told 0 "" vnperf config --os-cloud north
+    # the other variables may be about another cloud
+    OS_USERNAME=stranger OS_PASSWORD=hush5 told 0 "" vnperf config --os-cloud north
+    [[ "$output" != *stranger* && "$output" != *hush* ]]
+    OS_CLOUD=south told 0 "" vnperf config --no-env
+    [[ "$output" != *OS_* ]]
+}
+
+@test "clouds.yaml is looked for here, then at home, then where it is named" {
+    export HOME=$TEST_DIR/home
+    a_cloud "$HOME/.config/openstack"
+    echo 'clouds: {north: {auth: {auth_url: "http://here"}}}' >clouds.yaml
+    told 0 "" vnperf config --os-cloud north
+    grep -q '^# OS_AUTH_URL: http://here (clouds.yaml:1:' <<<"$output"
+    echo 'clouds: {north: {auth: {auth_url: "http://there"}}}' >other.yaml
+    OS_CLIENT_CONFIG_FILE=other.yaml told 0 "" vnperf config --os-cloud north
+    grep -q '^# OS_AUTH_URL: http://there (other.yaml:1:' <<<"$output"
+    rm clouds.yaml
+    a_cloud "$XDG_CONFIG_HOME/openstack"
+    told 0 "" vnperf config --os-cloud north
+    grep -qF "($XDG_CONFIG_HOME/openstack/clouds.yaml:5:17)" <<<"$output"
+    echo 'export OS_CLOUD=south' >rc
+    told 0 "" vnperf config -r rc
+    grep -q '^# OS_REGION_NAME: three' <<<"$output"
+    # it is a setting as others are
+    echo 'os_cloud: south' >f.yaml
+    told 0 "" vnperf config -c f.yaml
+    grep -q '^# OS_REGION_NAME: three' <<<"$output"
+}
+
+@test "clouds.yaml: what is wrong is told with its place and without a value" {
+    export HOME=$TEST_DIR/home
+    told 2 "no clouds.yaml is here" vnperf plan --os-cloud north
+    a_cloud .
+    told 2 "clouds.yaml: there is no cloud 'nort': did you mean north?" vnperf plan --os-cloud nort
+    told 2 "clouds.yaml:16:22: auth_url: takes one value, not a list" vnperf plan --os-cloud bad
+    told 2 "clouds.yaml:18:14: profile: vendors' profiles are not read here" vnperf plan --os-cloud vendor
+    told 2 "clouds.yaml:20:12: there is no key 'usernam' of auth: did you mean username?" vnperf plan --os-cloud typo
+    [[ "$stderr" != *hush* ]]
+    touch rc
+    told 2 "--rc names a cloud already" vnperf plan -r rc --os-cloud north
+    printf 'clouds:\n  north: &a\n    auth: {}\n' >clouds.yaml
+    told 2 "clouds.yaml:2:10: an anchor (&a) is not taken" vnperf plan --os-cloud north
+    printf 'clouds: [north]\n' >clouds.yaml
+    told 2 "clouds.yaml:1:9: clouds: takes a mapping, not a list" vnperf plan --os-cloud north
+    : >clouds.yaml
+    told 2 "clouds.yaml: there is no cloud 'north'" vnperf plan --os-cloud north
+    # a run that needs no cloud is not kept from it by OS_CLOUD
+    OS_CLOUD=north told 0 "" vnperf plan --scenarios 1.1
+    [ -z "$stderr" ]
+}
