@@ -75,6 +75,9 @@ void settings_blame(const struct settings *s, struct err *err);
 /* Keys that a run of the lab does nothing with, in one sentence; "" none. */
 void settings_unused(const struct settings *s, char *ret, size_t size);
 
+/* Of a key of VMTP's that is no option: "for the openstack driver, which this version has not". */
+const char *settings_vmtp_means(const struct config_vmtp_key *key);
+
 /* What a row is when nobody sets it, as its parser takes it; "" nothing stands there. Returns buf. */
 enum { SETTINGS_TEXT_SIZE = 320 };
 const char *settings_default(const struct command *command, const struct option_row *row,

@@ -89,6 +89,21 @@ const char *settings_default(const struct command *command, const struct option_
     return buf;
 }
 
+const char *settings_vmtp_means(const struct config_vmtp_key *key)
+{
+    switch (key->kind) {
+    case CONFIG_VMTP_CLOUD:
+        return "for the openstack driver, which this version has not";
+    case CONFIG_VMTP_STORE:
+        return "for a store of results that this version has not";
+    case CONFIG_VMTP_DEAD:
+        return "does nothing, as in VMTP";
+    case CONFIG_VMTP_OPTION:
+        break;
+    }
+    return "";
+}
+
 void settings_print(const char *text, FILE *out)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

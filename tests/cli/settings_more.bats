@@ -223,3 +223,33 @@ YAML
     OS_CLOUD=north told 0 "" vnperf plan --scenarios 1.1
     [ -z "$stderr" ]
 }
+
+@test "config shows the settings of test too" {
+    echo 'gap: 4ms' >f.yaml
+    VNPERF_RR_SIZE=100 told 0 "" vnperf config test --origin --rr -c f.yaml
+    grep -q '^rr: true  # flag$' <<<"$output"
+    grep -q '^rr_size: 100  # VNPERF_RR_SIZE$' <<<"$output"
+    grep -q '^gap: 4ms  # f.yaml:1:6$' <<<"$output"
+    grep -q '^tcpbuf: 131072  # default$' <<<"$output"
+    told 2 "there is no option '--scenarios'" vnperf config test --scenarios 1.1
+    told 0 "" vnperf config run
+    [ "$output" = "$(vnperf config)" ]
+    told 2 "'tset' is one argument too many" vnperf config tset
+}
+
+@test "vnperf.yaml(5) has every key of a file, and VMTP's" {
+    local key n=0
+    vnperf help --scdoc vnperf.yaml >page
+    head -1 page | grep -qx 'vnperf.yaml(5)'
+    while read -r key; do
+        grep -qF "*${key//_/\\_}*" page || {
+            echo "$key is not in the page"
+            return 1
+        }
+        n=$((n + 1))
+    done < <(vnperf init - | sed -n 's/^#\([a-z_0-9]*\): .*/\1/p' && grep -o '^[a-z_0-9]*' "$VNPERF_SOURCE/tests/fuzz/corpus/config/vmtp")
+    [ "$n" -gt 90 ]
+    grep -q 'Type: number, 1 to 1000\. VMTP called it tcp\\_tp\\_loop\\_count\.$' page
+    grep -qF 'Default: run 65536; test 131072.' page
+    ! command -v scdoc >/dev/null || scdoc <page | grep -q '^\.TH "vnperf\.yaml" "5"'
+}
