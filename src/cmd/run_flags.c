@@ -144,28 +144,21 @@ static int run_set_seed(void *target, const char *value, struct err *err)
     return options_seed(value, &((struct run_flags *)target)->run.repeat, err);
 }
 
-/* A machine that is only asked for its facts: an endpoint as everywhere, or a host's bare name. */
+/* A machine that is only asked for its facts. The word is argv's own: a password in it is overwritten. */
 static int run_add_node(struct fact_asks *asks, const char *value, enum node_role role,
                         struct err *err)
 {
-    struct fact_ask *ask = &asks->ask[asks->n];
-    bool word = strcmp(value, "local") == 0 || strchr(value, ':');
-    char text[sizeof ask->at.arg + 64];
+    struct fact_ask ask = {.role = role};
+    char text[sizeof ask.there.at.arg + 128];
     int r;
 
     if (asks->n == FACT_ROUND_MAX_ASKS)
-        return err_say(err, "'%.80s': at most %d machines are asked", value, FACT_ROUND_MAX_ASKS);
-    if ((size_t)snprintf(text, sizeof text, "%s%s", word ? "" : "ssh://", value) >= sizeof text)
-        return err_say(err, "'%.80s' is too long", value);
-    r = text_endpoint(text, &ask->at, err);
+        return err_say(err, "at most %d machines are asked", FACT_ROUND_MAX_ASKS);
+    r = place_flags_word((char *)value, &ask.there, err);
     if (r < 0)
         return r;
-    if (text_endpoint_foreign(&ask->at))
-        return err_say(err, "'%.80s' is another program's server: no agent can be asked there",
-                       value);
-    text_copy(ask->text, sizeof ask->text, text);
-    ask->role = role;
-    asks->n++;
+    text_copy(ask.text, sizeof ask.text, places_show(&ask.there, text, sizeof text));
+    asks->ask[asks->n++] = ask;
     return 0;
 }
 

@@ -253,3 +253,14 @@ YAML
     grep -qF 'Default: run 65536; test 131072.' page
     ! command -v scdoc >/dev/null || scdoc <page | grep -q '^\.TH "vnperf\.yaml" "5"'
 }
+
+@test "--controller-node takes VMTP's words; a password in them is kept nowhere" {
+    told 0 "a password on the command line" vnperf plan --scenarios 1.1 --controller-node me@192.0.2.1:hush:eth0
+    [[ "$output$stderr" != *hush* ]]
+    told 2 "a password comes behind user and host" vnperf plan --controller-node :hush
+    [[ "$output$stderr" != *hush* ]]
+    printf 'controller_node: "me@192.0.2.1:hush"\n' >f.yaml
+    told 0 "" vnperf config --origin -c f.yaml
+    [[ "$output$stderr" != *hush* ]]
+    grep -q '^controller_node: "me@192.0.2.1:\*\*\*"' <<<"$output"
+}
