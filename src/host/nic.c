@@ -349,9 +349,9 @@ void nic_step_qdisc(const struct host_ask *ask, struct facts *facts)
 void nic_facts(struct facts *facts)
 {
     static host_step_fn *const steps[] = {
-        nic_step_choose,   nic_step_link,     nic_step_qdisc,  nic_step_driver,
-        nic_step_speed,    nic_step_channels, nic_step_rings,  nic_step_coalesce,
-        nic_step_offloads, nic_step_device,   nic_step_queues, nic_step_irqs,
+        nic_step_choose,   nic_step_link,  nic_step_qdisc,    nic_step_driver,   nic_step_speed,
+        nic_step_channels, nic_step_rings, nic_step_coalesce, nic_step_offloads, nic_step_device,
+        nic_step_queues,   nic_step_irqs,  nic_step_lower,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
