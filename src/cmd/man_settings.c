@@ -15,10 +15,8 @@ static void man_settings_words(const struct option_row *row, char *ret, size_t s
 
     snprintf(ret, size, "%s%s", row->type == OPTION_TEXT ? "text: " : "", row->arg);
     for (const char *p = row->words; p && *p; p += n + (p[n] != 0)) {
-        size_t used = strlen(ret);
-
         n = strcspn(p, " ");
-        snprintf(ret + used, size - used, "%s%.*s", p == row->words ? ": " : ", ", (int)n, p);
+        text_add(ret, size, "%s%.*s", p == row->words ? ": " : ", ", (int)n, p);
     }
 }
 
@@ -78,15 +76,12 @@ static void man_settings_older(const struct option_row *row, FILE *out)
 static void man_settings_key(const struct command *command, const struct command *other,
                              const struct option_row *row, FILE *out)
 {
-    char key[SETTINGS_KEY_SIZE], kind[128], text[SETTINGS_TEXT_SIZE], more[SETTINGS_TEXT_SIZE] = "";
-    const struct option_row *same = settings_row(other, settings_key(row, false, key));
+    char key[SETTINGS_KEY_SIZE], kind[128], text[SETTINGS_TEXT_SIZE], more[SETTINGS_TEXT_SIZE];
+    bool differ = settings_defaults(command, other, row, text, more);
 
-    settings_default(command, row, text);
-    if (same)
-        settings_default(other, same, more);
     man_settings_kind(row, kind, sizeof kind);
     fputc('*', out);
-    man_text(key, out);
+    man_text(settings_key(row, false, key), out);
     fprintf(out, "*\n\t");
     man_text(row->help, out);
     fprintf(out, ".++\nType: ");
@@ -95,10 +90,10 @@ static void man_settings_key(const struct command *command, const struct command
     /* One that only the help can tell is not told again. */
     if (text[0] || more[0])
         fprintf(out, " Default: ");
-    if (same && strcmp(text, more) != 0)
+    if (differ)
         fprintf(out, "%s ", command->name);
     man_text(text[0] || !more[0] ? text : "none", out);
-    if (same && strcmp(text, more) != 0) {
+    if (differ) {
         fprintf(out, "; %s ", other->name);
         man_text(more[0] ? more : "none", out);
     }

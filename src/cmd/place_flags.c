@@ -140,9 +140,7 @@ int place_flags_add(struct places *places, enum place_role role, char *word, str
     place_value(&labels, KEY_NET, network, sizeof network);
     if (r == 0)
         r = places_add(places, role, name, node, network, &there, err);
-    if (r < 0 && there.password) {
-        explicit_bzero(there.password, strlen(there.password));
-        free(there.password);
-    }
+    if (r < 0)
+        places_wipe(&there);
     return r;
 }

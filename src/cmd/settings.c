@@ -478,7 +478,7 @@ static void settings_unused_kind(const struct settings *s, enum config_vmtp_kind
                                  const char *what, char *ret, size_t size)
 {
     const struct setting_kept *first = NULL;
-    size_t n = 0, used = strlen(ret);
+    size_t n = 0;
     char more[48] = " is";
 
     for (size_t i = 0; i < s->n_kept; i++)
@@ -489,9 +489,8 @@ static void settings_unused_kind(const struct settings *s, enum config_vmtp_kind
     if (n > 1)
         snprintf(more, sizeof more, " and %zu more are", n - 1);
     if (n)
-        snprintf(ret + used, size - used, "%s%s:%u: %s%s for %s, which this version has not",
-                 used ? "; " : "", first->tree->name, first->value->line, first->key->key, more,
-                 what);
+        text_add(ret, size, "%s%s:%u: %s%s for %s, which this version has not", ret[0] ? "; " : "",
+                 first->tree->name, first->value->line, first->key->key, more, what);
 }
 
 void settings_unused(const struct settings *s, char *ret, size_t size)

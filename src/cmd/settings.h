@@ -82,6 +82,10 @@ const char *settings_vmtp_means(const struct config_vmtp_key *key);
 enum { SETTINGS_TEXT_SIZE = 320 };
 const char *settings_default(const struct command *command, const struct option_row *row,
                              char buf[SETTINGS_TEXT_SIZE]);
+/* The same of a row of one command and of another's of that name ("" it has none): do they differ? */
+bool settings_defaults(const struct command *command, const struct command *other,
+                       const struct option_row *row, char ret_one[SETTINGS_TEXT_SIZE],
+                       char ret_other[SETTINGS_TEXT_SIZE]);
 /* Print a text as a value of YAML; "" is ~. */
 void settings_print(const char *text, FILE *out);
 

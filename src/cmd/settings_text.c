@@ -13,7 +13,7 @@
 /* Of rows that a function of their own parses. A test gives each to its parser, and nothing may change. */
 static const struct {
     const char *name, *run, *test;
-} settings_defaults[] = {
+} settings_parsed[] = {
     {"time", "5", "5"},
     {"protocols", "TUI", ""},
     {"tcpbuf", "65536", "131072"},
@@ -80,13 +80,27 @@ const char *settings_default(const struct command *command, const struct option_
         break;
     case OPTION_CALL:
     case OPTION_EACH:
-        for (size_t i = 0; i < ARRAY_SIZE(settings_defaults); i++)
-            if (strcmp(settings_defaults[i].name, row->name) == 0)
+        for (size_t i = 0; i < ARRAY_SIZE(settings_parsed); i++)
+            if (strcmp(settings_parsed[i].name, row->name) == 0)
                 text_copy(buf, SETTINGS_TEXT_SIZE,
-                          of_test ? settings_defaults[i].test : settings_defaults[i].run);
+                          of_test ? settings_parsed[i].test : settings_parsed[i].run);
         break;
     }
     return buf;
+}
+
+bool settings_defaults(const struct command *command, const struct command *other,
+                       const struct option_row *row, char ret_one[SETTINGS_TEXT_SIZE],
+                       char ret_other[SETTINGS_TEXT_SIZE])
+{
+    char key[SETTINGS_KEY_SIZE];
+    const struct option_row *same = settings_row(other, settings_key(row, false, key));
+
+    settings_default(command, row, ret_one);
+    ret_other[0] = 0;
+    if (same)
+        settings_default(other, same, ret_other);
+    return same && strcmp(ret_one, ret_other) != 0;
 }
 
 const char *settings_vmtp_means(const struct config_vmtp_key *key)

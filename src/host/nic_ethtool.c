@@ -39,6 +39,16 @@ static int ethtool_ask(const struct facts *facts, void *question)
     return ioctl(fd, SIOCETHTOOL, &ifr) == 0 ? 0 : -errno;
 }
 
+/* The same; that it has no answer is noted with the key. */
+static bool ethtool_told(struct facts *facts, const char *key, void *question)
+{
+    int r = ethtool_ask(facts, question);
+
+    if (r < 0)
+        host_miss(facts, key, r);
+    return r == 0;
+}
+
 /* A text of the driver's that need not end. */
 static void ethtool_text(struct facts *facts, const char *key, const char *text, size_t size)
 {
@@ -55,13 +65,10 @@ static void ethtool_text(struct facts *facts, const char *key, const char *text,
 void nic_step_driver(const struct host_ask *ask, struct facts *facts)
 {
     struct ethtool_drvinfo d = {.cmd = ETHTOOL_GDRVINFO};
-    int r = ethtool_ask(facts, &d);
 
     (void)ask;
-    if (r < 0) {
-        host_miss(facts, "nic_driver", r);
+    if (!ethtool_told(facts, "nic_driver", &d))
         return;
-    }
     ethtool_text(facts, "nic_driver", d.driver, sizeof d.driver);
     ethtool_text(facts, "nic_driver_version", d.version, sizeof d.version);
     ethtool_text(facts, "nic_firmware", d.fw_version, sizeof d.fw_version);
@@ -76,24 +83,17 @@ void nic_step_speed(const struct host_ask *ask, struct facts *facts)
         unsigned char room[sizeof(struct ethtool_link_settings) + 3 * 127 * sizeof(uint32_t)];
     } s = {.head = {.cmd = ETHTOOL_GLINKSETTINGS}};
     const char *kind = facts_get(facts, "nic_kind");
-    int r = ethtool_ask(facts, &s);
 
     (void)ask;
     /* A veth claims 10 Gbit/s; only what a real device says is a fact. */
-    if (r < 0 || (kind && strcmp(kind, "veth") == 0)) {
-        if (r < 0)
-            host_miss(facts, "nic_speed_bps", r);
+    if ((kind && strcmp(kind, "veth") == 0) || !ethtool_told(facts, "nic_speed_bps", &s))
         return;
-    }
     if (s.head.link_mode_masks_nwords >= 0)
         return;
     s.head.link_mode_masks_nwords = (int8_t)-s.head.link_mode_masks_nwords;
     s.head.cmd = ETHTOOL_GLINKSETTINGS;
-    r = ethtool_ask(facts, &s);
-    if (r < 0) {
-        host_miss(facts, "nic_speed_bps", r);
+    if (!ethtool_told(facts, "nic_speed_bps", &s))
         return;
-    }
     if (s.head.speed != 0 && s.head.speed != (uint32_t)SPEED_UNKNOWN)
         facts_put_number(facts, "nic_speed_bps", (uint64_t)s.head.speed * 1000000);
     if (s.head.duplex == DUPLEX_FULL || s.head.duplex == DUPLEX_HALF)
@@ -105,13 +105,10 @@ void nic_step_speed(const struct host_ask *ask, struct facts *facts)
 void nic_step_channels(const struct host_ask *ask, struct facts *facts)
 {
     struct ethtool_channels c = {.cmd = ETHTOOL_GCHANNELS};
-    int r = ethtool_ask(facts, &c);
 
     (void)ask;
-    if (r < 0) {
-        host_miss(facts, "nic_combined_channels", r);
+    if (!ethtool_told(facts, "nic_combined_channels", &c))
         return;
-    }
     /* A driver has either kind; the other's most is 0, and then its count is no number of anything. */
     if (c.max_rx)
         facts_put_number(facts, "nic_rx_channels", c.rx_count);
@@ -126,13 +123,10 @@ void nic_step_channels(const struct host_ask *ask, struct facts *facts)
 void nic_step_rings(const struct host_ask *ask, struct facts *facts)
 {
     struct ethtool_ringparam g = {.cmd = ETHTOOL_GRINGPARAM};
-    int r = ethtool_ask(facts, &g);
 
     (void)ask;
-    if (r < 0) {
-        host_miss(facts, "nic_rx_ring", r);
+    if (!ethtool_told(facts, "nic_rx_ring", &g))
         return;
-    }
     if (g.rx_max_pending) {
         facts_put_number(facts, "nic_rx_ring", g.rx_pending);
         facts_put_number(facts, "nic_rx_ring_max", g.rx_max_pending);

@@ -68,22 +68,6 @@ static int lower_each(void *arg, const struct nlmsghdr *message)
     return 0;
 }
 
-static int lower_read(struct lower_links *ret_links)
-{
-    AUTO(close_p) int ns = netlink_namespace("", NULL);
-    struct netlink netlink = {.fd = -1};
-    struct ifinfomsg head = {0};
-    struct netlink_request q;
-    int r = ns < 0 ? ns : netlink_open(ns, &netlink, NULL);
-
-    if (r < 0)
-        return r;
-    netlink_begin(&q, RTM_GETLINK, NLM_F_DUMP, &head, sizeof head);
-    r = netlink_ask(&netlink, &q, lower_each, ret_links);
-    netlink_close(&netlink);
-    return r;
-}
-
 /* Those below index, nearest first. Returns how many. */
 static unsigned lower_find(const struct lower_links *all, uint32_t index,
                            const struct lower_link *ret_found[LOWER_MAX_FOUND])
@@ -171,10 +155,11 @@ void nic_step_lower(const struct host_ask *ask, struct facts *facts)
     const struct lower_link *found[LOWER_MAX_FOUND];
     const char *name = facts_get(facts, "nic");
     uint32_t index = name ? if_nametoindex(name) : 0;
+    struct ifinfomsg head = {0};
     unsigned n, n_told = 0;
 
     (void)ask;
-    if (!index || !all || !one || lower_read(all) < 0)
+    if (!index || !all || !one || nic_dump(RTM_GETLINK, &head, sizeof head, lower_each, all) < 0)
         return;
     n = lower_find(all, index, found);
     /* Devices first: a bridge may have hundreds of VMs' ends. */

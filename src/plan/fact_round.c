@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "plan/places.h"
 #include "plan/run_options.h"
 
 #include <errno.h>
@@ -204,12 +205,7 @@ int fact_round_begin(const struct run_options *options, struct peer_set *set,
 
 void fact_asks_done(struct fact_asks *asks)
 {
-    for (uint32_t i = 0; i < asks->n; i++) {
-        char *password = asks->ask[i].there.password;
-
-        if (password)
-            explicit_bzero(password, strlen(password));
-        free(password);
-    }
+    for (uint32_t i = 0; i < asks->n; i++)
+        places_wipe(&asks->ask[i].there);
     *asks = (struct fact_asks){0};
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Settings as people get them wrong: variables and keys that are misspelt, lists where one value goes, VMTP's mappings, and
 # openrc files as their makers write them.
+# shellcheck disable=SC2030,SC2031 # each test has its own HOME and its own output
 
 bats_require_minimum_version 1.5.0
 load ../helper
