@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/cloud_access.h"
-#include "base/text.h"
+#include "base/auto.h"
 #include "plan/cloud_file.h"
 #include "plan/openrc.h"
 
@@ -66,22 +66,26 @@ void cloud_access_done(struct cloud_access *access)
 int cloud_access_set(struct cloud_access *access, enum cloud_field field, const char *value,
                      const char *from, ...)
 {
+    char *copy, *place = NULL;
     va_list ap;
     int n;
 
     if (!value || !*value)
         return 0;
-    cloud_access_drop(access, field);
-    access->value[field] = strdup(value);
+    copy = strdup(value);
     va_start(ap, from);
-    n = vasprintf(&access->from[field], from, ap);
+    n = vasprintf(&place, from, ap);
     va_end(ap);
-    if (n < 0)
-        access->from[field] = NULL;
-    if (n >= 0 && access->value[field])
-        return 0;
+    if (n < 0 || !copy) {
+        if (n >= 0)
+            free(place);
+        free(copy);
+        return -ENOMEM;
+    }
     cloud_access_drop(access, field);
-    return -ENOMEM;
+    access->value[field] = copy;
+    access->from[field] = place;
+    return 0;
 }
 
 int cloud_access_environment(struct cloud_access *access, bool secrets_alone, struct err *err)
@@ -117,14 +121,19 @@ int cloud_access_find(const struct cloud_options *options, struct cloud_access *
                       struct err *err)
 {
     struct cloud_access access = {0};
-    const char *name;
+    AUTO(free_p) char *name = NULL;
+    const char *meant;
     int r = 0;
 
     if (options->rc[0] && options->cloud[0])
         return err_say(err, "--os-cloud: --rc names a cloud already: one of the two");
     if (options->rc[0] && (r = openrc_read(options->rc, &access, err)) < 0)
         return err_wrap(err, r, "--rc");
-    name = cloud_access_name(options, &access);
+    /* A copy: what access has may be replaced by the entry's own. */
+    meant = cloud_access_name(options, &access);
+    name = meant ? strdup(meant) : NULL;
+    if (meant && !name)
+        r = err_set(err, ENOMEM, "memory for credentials");
     if (name)
         r = cloud_file_find(name, options->no_env, &access, err);
     if (r == 0 && !options->no_env)
