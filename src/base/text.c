@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -504,4 +505,14 @@ bool text_copy(char *ret, size_t size, const char *from)
     memcpy(ret, from, n);
     ret[n] = 0;
     return fits;
+}
+
+void text_add(char *ret, size_t size, const char *fmt, ...)
+{
+    size_t used = strlen(ret);
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(ret + used, size - used, fmt, ap);
+    va_end(ap);
 }

@@ -76,5 +76,8 @@ const char *text_nearest(const char *word, const char *const *words, size_t n_wo
 /* Control characters become '?': for text of another machine that goes to a terminal. Returns text. */
 char *text_tame(char *text);
 
+/* Words behind those that stand in ret[size]; what does not fit is left out. */
+void text_add(char *ret, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
 /* Copy with an end; false when it did not fit (ret is then cut). */
 bool text_copy(char *ret, size_t size, const char *from);

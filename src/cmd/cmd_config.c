@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "cmd/commands.h"
 #include "cmd/run_flags.h"
-#include "plan/openrc.h"
+#include "cmd/test_flags.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -76,54 +76,84 @@ static void config_line(const struct settings *s, size_t i, bool origin)
 
 static void config_kept(const struct settings *s)
 {
-    static const char *const why[] = {
-        [CONFIG_VMTP_OPTION] = "",
-        [CONFIG_VMTP_CLOUD] = "for the openstack driver, which this version has not",
-        [CONFIG_VMTP_STORE] = "for a store of results that this version has not",
-        [CONFIG_VMTP_DEAD] = "does nothing, as in VMTP",
-    };
-
     for (size_t i = 0; i < s->n_kept; i++)
         printf("# %s (%s:%u:%u): %s\n", s->kept[i].key->key, s->kept[i].tree->name,
-               s->kept[i].value->line, s->kept[i].value->column, why[s->kept[i].key->kind]);
+               s->kept[i].value->line, s->kept[i].value->column,
+               settings_vmtp_means(s->kept[i].key));
 }
 
 /* Credentials as a comment: they are no settings. Secrets are not shown. */
-static int config_credentials(const struct run_flags *flags)
+static int config_credentials(const struct cloud_options *options)
 {
-    struct openrc rc = {0};
+    struct cloud_access access = {0};
     struct err err = {0};
-    int r = flags->rc[0] ? openrc_read(flags->rc, &rc, &err) : 0;
 
-    if (r == 0 && !flags->no_env)
-        r = openrc_environment(&rc, &err);
-    for (size_t f = 0; r == 0 && f < OPENRC_FIELDS; f++) {
-        if (!rc.value[f])
-            continue;
-        printf("# %s: %s (", openrc_name(f), openrc_secret(f) ? "***" : text_tame(rc.value[f]));
-        if (rc.line[f])
-            printf("%s:%u): for the openstack driver, which this version has not\n", flags->rc,
-                   rc.line[f]);
-        else
-            printf("environment): for the openstack driver, which this version has not\n");
-    }
-    if (r == 0 && rc.ask_password && !rc.value[OPENRC_PASSWORD])
-        printf("# OS_PASSWORD: asked for on the terminal (%s)\n", flags->rc);
-    if (r < 0)
+    if (cloud_access_find(options, &access, &err) < 0) {
         log_say(LOG_ERROR, "config: %s", err.text);
-    openrc_done(&rc);
-    return r < 0 ? EXIT_USAGE : EXIT_OK;
+        return EXIT_USAGE;
+    }
+    for (int f = 0; f < CLOUD_FIELDS; f++)
+        if (access.value[f])
+            printf("# %s: %s (%s): for the openstack driver, which this version has not\n",
+                   cloud_fields[f].variable,
+                   cloud_fields[f].secret ? "***" : text_tame(access.value[f]), access.from[f]);
+    if (access.ask_password)
+        printf("# OS_PASSWORD: asked for on the terminal\n");
+    cloud_access_done(&access);
+    return EXIT_OK;
+}
+
+static void config_lines(const struct settings *s, bool origin)
+{
+    for (size_t i = 0; i < options_count(s->command); i++)
+        if (strcmp(s->command->rows[i].name, "config") != 0)
+            config_line(s, i, origin);
+    config_kept(s);
+}
+
+/* What run would take: its rows under our name. */
+static int config_of_run(const struct command *command, int argc, char **argv, bool origin)
+{
+    const struct command as_run = {
+        .name = command->name, .args = "", .rows = run_flags_rows, .run = command->run};
+    struct run_flags flags;
+    int code = run_flags_parse(&as_run, argc, argv, &flags);
+
+    if (code != OPTIONS_GO_ON)
+        return code;
+    config_lines(&flags.settings, origin);
+    code = config_credentials(&flags.cloud);
+    settings_done(&flags.settings);
+    run_options_done(&flags.run);
+    return code;
+}
+
+/* What test would take; its endpoints are not needed. */
+static int config_of_test(const struct command *command, int argc, char **argv, bool origin)
+{
+    const struct command as_test = {.name = command->name,
+                                    .args = "",
+                                    .rows = test_flags_rows,
+                                    .max_args = cmd_test.max_args,
+                                    .run = command->run};
+    struct test_flags flags;
+    char **args;
+    int n, code;
+
+    test_flags_default(&flags);
+    code = options_parse_settings(&as_test, argc, argv, &flags, &flags.settings, &args, &n);
+    if (code != OPTIONS_GO_ON)
+        return code;
+    config_lines(&flags.settings, origin);
+    settings_done(&flags.settings);
+    return EXIT_OK;
 }
 
 static int config_run(const struct command *command, int argc, char **argv)
 {
-    /* What run would take: its rows under our name. */
-    const struct command as_run = {
-        .name = command->name, .args = "", .rows = run_flags_rows, .run = command->run};
     AUTO(free_p) char **rest = calloc((size_t)argc + 1, sizeof *rest);
-    bool origin = false, help = false;
-    struct run_flags flags;
-    int n, code;
+    bool origin = false, help = false, of_test, named;
+    int n;
 
     if (!rest) {
         log_say(LOG_ERROR, "config: no memory");
@@ -134,16 +164,11 @@ static int config_run(const struct command *command, int argc, char **argv)
         options_usage(command, stdout);
         return EXIT_OK;
     }
-    code = run_flags_parse(&as_run, n, rest, &flags);
-    if (code != OPTIONS_GO_ON)
-        return code;
-    for (size_t i = 0; i < options_count(&as_run); i++)
-        if (strcmp(run_flags_rows[i].name, "config") != 0)
-            config_line(&flags.settings, i, origin);
-    config_kept(&flags.settings);
-    code = config_credentials(&flags);
-    settings_done(&flags.settings);
-    return code;
+    of_test = n > 1 && strcmp(rest[1], cmd_test.name) == 0;
+    named = of_test ||
+            (n > 1 && (strcmp(rest[1], cmd_run.name) == 0 || strcmp(rest[1], cmd_plan.name) == 0));
+    return of_test ? config_of_test(command, n - 1, rest + 1, origin)
+                   : config_of_run(command, n - named, rest + named, origin);
 }
 
 static const struct option_row config_rows[] = {
@@ -156,8 +181,9 @@ static const struct option_row config_rows[] = {
 const struct command cmd_config = {
     .name = "config",
     .summary = "print the settings in force, as a file of settings",
-    .args = "[OPTION of vnperf run…]",
-    .examples = "  vnperf config --origin -c cloud.yaml\n"
+    .args = "[run|test] [OPTION of that command…]   (run)",
+    .examples = "  vnperf config test --origin\n"
+                "  vnperf config --origin -c cloud.yaml\n"
                 "  VNPERF_TIME=10 vnperf config --origin --quick\n",
     .rows = config_rows,
     .run = config_run,

@@ -37,15 +37,9 @@ static void init_comment(const char *text, FILE *out)
 static void init_key(const struct command *command, const struct command *other,
                      const struct option_row *row, FILE *out)
 {
-    char key[SETTINGS_KEY_SIZE], text[SETTINGS_TEXT_SIZE], more[SETTINGS_TEXT_SIZE] = "",
-                                                           line[1024];
-    const struct option_row *same = settings_row(other, settings_key(row, false, key));
-    bool differ;
+    char key[SETTINGS_KEY_SIZE], text[SETTINGS_TEXT_SIZE], more[SETTINGS_TEXT_SIZE], line[1024];
+    bool differ = settings_defaults(command, other, row, text, more);
 
-    settings_default(command, row, text);
-    if (same)
-        settings_default(other, same, more);
-    differ = same && strcmp(text, more) != 0;
     fputc('\n', out);
     init_comment(row->help, out);
     if (differ) {
@@ -53,7 +47,7 @@ static void init_key(const struct command *command, const struct command *other,
                  other->name, more[0] ? more : "none");
         init_comment(line, out);
     }
-    fprintf(out, "#%s: ", key);
+    fprintf(out, "#%s: ", settings_key(row, false, key));
     settings_print(differ ? "" : text, out);
     fputc('\n', out);
 }

@@ -38,6 +38,10 @@ static int help_run(const struct command *command, int argc, char **argv)
 
     if (code != OPTIONS_GO_ON)
         return code;
+    if (flags.scdoc && strcmp(argv[0], "vnperf.yaml") == 0) {
+        man_settings_page(stdout);
+        return EXIT_OK;
+    }
     for (const struct command *const *c = command_table; *c; c++) {
         if (strcmp((*c)->name, argv[0]) != 0)
             continue;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* scdoc takes these for markup. */
-static void man_text(const char *text, FILE *out)
+void man_text(const char *text, FILE *out)
 {
     for (; *text; text++)
         fprintf(out, strchr("\\*_<>#[]-", *text) ? "\\%c" : "%c", *text);

@@ -63,6 +63,7 @@ int options_store(const struct option_row *row, void *target, const char *value,
     case OPTION_SHARE:
         return text_share(value, (double *)(void *)at, err);
     case OPTION_CALL:
+    case OPTION_EACH:
         return row->call(target, value, err);
     }
     return -EINVAL;
@@ -75,17 +76,17 @@ static int option_wrong(const struct command *command, const char *sentence)
     return EXIT_USAGE;
 }
 
-/* Flags of VMTP that are not ours: what to do instead. */
-static const char *option_vmtp(const char *bare)
+const char *options_vmtp(const char *name)
 {
     static const char cloud[] = "is for the openstack driver, which this version has not";
+    static const char defaults[] =
+        "was VMTP's: 'vnperf init -' prints the defaults, 'vnperf config' what is in force";
     static const struct {
         const char *name, *instead;
     } rows[] = {
-        {"availability_zone", cloud},
         {"availability-zone", cloud},
         {"hypervisor", cloud},
-        {"reuse_network_name", cloud},
+        {"reuse-network-name", cloud},
         {"os-dataplane-network", cloud},
         {"delete-image-after-run", cloud},
         {"vnic-type", cloud},
@@ -94,22 +95,26 @@ static const char *option_vmtp(const char *bare)
         {"use-config-drive", cloud},
         {"vm-image-url", cloud},
         {"keep-first-flow-and-exit", cloud},
-        {"password", "is not taken from the command line, where all can read it: OS_PASSWORD, or a "
-                     "file for --rc"},
-        {"mongod-server", "is for a store in MongoDB, which this version has not: --json FILE"},
-        {"show-config", "was VMTP's: 'vnperf init -' prints the defaults, 'vnperf config' what is "
-                        "in force"},
+        {"password", "is not taken where all can read it: OS_PASSWORD, or a file for --rc"},
         {"p", "would show a password to all who look: OS_PASSWORD, or a file for --rc"},
-        {"s", "was VMTP's -sc: 'vnperf init -' prints the defaults, 'vnperf config' what is in "
-              "force"},
-        {"multicast_addr", "is --group here"},
-        {"icmp_pkt_sizes", "is --icmp-sizes here"},
+        {"mongod-server", "is for a store in MongoDB, which this version has not: --json FILE"},
+        {"show-config", defaults},
+        {"s", defaults}, /* of -sc */
+        {"version", "is 'vnperf --version' here"},
+        {"v", "is 'vnperf --version' here"},
+        {"multicast-addr", "is --group here"},
+        {"icmp-pkt-sizes", "is --icmp-sizes here"},
         {"log-file", "is not here: 2>FILE keeps the talk"},
         {"logfile", "is not here: 2>FILE keeps the talk"},
     };
+    char dashed[64];
 
+    if (!text_copy(dashed, sizeof dashed, name))
+        return NULL;
+    for (char *p = dashed; *p; p++)
+        *p = (char)(*p == '_' ? '-' : *p);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (strcmp(rows[i].name, bare) == 0)
+        if (strcmp(rows[i].name, dashed) == 0)
             return rows[i].instead;
     return NULL;
 }
@@ -135,9 +140,9 @@ static int option_unknown(const struct command *command, const char *word)
     snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word + strspn(word, "-"), "="),
              word + strspn(word, "-"));
     near = text_nearest(bare, names, n);
-    if (option_vmtp(bare))
+    if (options_vmtp(bare))
         snprintf(sentence, sizeof sentence, "%s: %s%s %s", command->name, bare[1] ? "--" : "-",
-                 bare, option_vmtp(bare));
+                 bare, options_vmtp(bare));
     else if (near)
         snprintf(sentence, sizeof sentence, "%s: there is no option '%.60s': did you mean --%s?",
                  command->name, word, near);

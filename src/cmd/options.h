@@ -23,6 +23,7 @@ enum option_type {
     OPTION_COUNT, /* uint32_t, min to max */
     OPTION_SHARE, /* double, 0…1 */
     OPTION_CALL,  /* call */
+    OPTION_EACH,  /* call, once for each of several that may be given */
 };
 
 struct option_row {
@@ -82,6 +83,12 @@ int options_store(const struct option_row *row, void *target, const char *value,
 size_t options_count(const struct command *command);
 
 void options_usage(const struct command *command, FILE *out);
+
+/*
+ * What to do instead of an option of VMTP's that is none of ours: "--hypervisor" goes on with "is for the openstack driver…".
+ * name is without its dashes, and its '_' are as good as '-'. NULL: none of VMTP's.
+ */
+const char *options_vmtp(const char *name);
 
 /* "-20" … "19". */
 int options_nice(const char *text, int32_t *ret_nice, struct err *err);
@@ -183,7 +190,7 @@ int options_monitor(const char *text, struct node_cpu_options *cpu, struct err *
         "monitor", 'm', "HOST|URL",                                                                \
             "CPU from a gmond (HOST[:8649]) or a node exporter (http://HOST:9100/metrics); again " \
             "for more",                                                                            \
-            OPTION_CALL, 0, 0, 0, 0, monitor_call, NULL                                            \
+            OPTION_EACH, 0, 0, 0, 0, monitor_call, NULL                                            \
     }
 
 /* "0,0.1%,3%" to shares, from the smallest up; how many, or -EINVAL. */

@@ -76,8 +76,7 @@ static bool place_is_endpoint(const char *word)
            strncmp(word, "netns:", 6) == 0;
 }
 
-/* WORD alone. owns: ret_there's password is the caller's */
-static int place_word(char *word, struct resource_there *ret_there, struct err *err)
+int place_flags_word(char *word, struct resource_there *ret_there, struct err *err)
 {
     struct vmtp_login login;
     int r;
@@ -132,7 +131,7 @@ int place_flags_add(struct places *places, enum place_role role, char *word, str
         return r;
     kept = *end;
     *end = 0;
-    r = place_word(word, &there, err);
+    r = place_flags_word(word, &there, err);
     *end = kept;
     if (r == 0)
         r = place_check(role, &labels, &there, err);
@@ -141,9 +140,7 @@ int place_flags_add(struct places *places, enum place_role role, char *word, str
     place_value(&labels, KEY_NET, network, sizeof network);
     if (r == 0)
         r = places_add(places, role, name, node, network, &there, err);
-    if (r < 0 && there.password) {
-        explicit_bzero(there.password, strlen(there.password));
-        free(there.password);
-    }
+    if (r < 0)
+        places_wipe(&there);
     return r;
 }

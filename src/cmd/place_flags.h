@@ -13,3 +13,10 @@
  * errors  -EINVAL a sentence without the password
  */
 int place_flags_add(struct places *places, enum place_role role, char *word, struct err *err);
+
+/*
+ * WORD alone, without labels. A password in it is overwritten there, and warned of.
+ *
+ * owns  ret_there's password is the caller's
+ */
+int place_flags_word(char *word, struct resource_there *ret_there, struct err *err);

@@ -4,7 +4,6 @@
 #include "base/text.h"
 #include "cmd/place_flags.h"
 #include "deploy/driver.h"
-#include "plan/openrc.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -145,28 +144,21 @@ static int run_set_seed(void *target, const char *value, struct err *err)
     return options_seed(value, &((struct run_flags *)target)->run.repeat, err);
 }
 
-/* A machine that is only asked for its facts: an endpoint as everywhere, or a host's bare name. */
+/* A machine that is only asked for its facts. The word is argv's own: a password in it is overwritten. */
 static int run_add_node(struct fact_asks *asks, const char *value, enum node_role role,
                         struct err *err)
 {
-    struct fact_ask *ask = &asks->ask[asks->n];
-    bool word = strcmp(value, "local") == 0 || strchr(value, ':');
-    char text[sizeof ask->at.arg + 64];
+    struct fact_ask ask = {.role = role};
+    char text[sizeof ask.there.at.arg + 128];
     int r;
 
     if (asks->n == FACT_ROUND_MAX_ASKS)
-        return err_say(err, "'%.80s': at most %d machines are asked", value, FACT_ROUND_MAX_ASKS);
-    if ((size_t)snprintf(text, sizeof text, "%s%s", word ? "" : "ssh://", value) >= sizeof text)
-        return err_say(err, "'%.80s' is too long", value);
-    r = text_endpoint(text, &ask->at, err);
+        return err_say(err, "at most %d machines are asked", FACT_ROUND_MAX_ASKS);
+    r = place_flags_word((char *)value, &ask.there, err);
     if (r < 0)
         return r;
-    if (text_endpoint_foreign(&ask->at))
-        return err_say(err, "'%.80s' is another program's server: no agent can be asked there",
-                       value);
-    text_copy(ask->text, sizeof ask->text, text);
-    ask->role = role;
-    asks->n++;
+    text_copy(ask.text, sizeof ask.text, places_show(&ask.there, text, sizeof text));
+    asks->ask[asks->n++] = ask;
     return 0;
 }
 
@@ -227,6 +219,9 @@ static int run_set_host_keys(void *target, const char *value, struct err *err)
     OPTION_TEXT, RUN(member), sizeof(((struct run_flags *)0)->run.member), 1, 0, NULL, NULL
 #define MAYBE_EMPTY(member)                                                                        \
     OPTION_TEXT, RUN(member), sizeof(((struct run_flags *)0)->run.member), 0, 0, NULL, NULL
+#define CLOUD(member)                                                                              \
+    OPTION_TEXT, offsetof(struct run_flags, cloud.member),                                         \
+        sizeof(((struct run_flags *)0)->cloud.member), 1, 0, NULL, NULL
 #define FLAG(member) OPTION_FLAG, RUN(member), 0, 0, 0, NULL, NULL
 
 const struct option_row run_flags_rows[] = {
@@ -300,13 +295,13 @@ const struct option_row run_flags_rows[] = {
     {"host", 0, "HOST[,KEY=V…]",
      "measure between two hosts, the first is the server, or in one: [USER@]HOST[::IF], ssh://…, "
      "exec:COMMAND, netns:NAME, local; keys name=, addr=, if=",
-     OPTION_CALL, 0, 0, 0, 0, run_set_host, NULL},
+     OPTION_EACH, 0, 0, 0, 0, run_set_host, NULL},
     {"vm", 0, "HOST[,KEY=V…]",
      "a VM that is there, as --host; by its keys node=, net= and floating= it stands in groups 1 "
      "to 6",
-     OPTION_CALL, 0, 0, 0, 0, run_set_vm, NULL},
+     OPTION_EACH, 0, 0, 0, 0, run_set_vm, NULL},
     {"external-host", 0, "HOST[,KEY=V…]", "a host outside, as --host: 8.1 and 8.2 with a --vm",
-     OPTION_CALL, 0, 0, 0, 0, run_set_external, NULL},
+     OPTION_EACH, 0, 0, 0, 0, run_set_external, NULL},
     OPTIONS_SSH_ROWS(struct run_options, offsetof(struct run_flags, run), run_set_host_keys),
     {"agent", 0, "PATH", "the agent program; it is copied to hosts of SSH", TEXT(agent)},
     OPTIONS_MONITOR_ROW(run_set_monitor),
@@ -314,15 +309,16 @@ const struct option_row run_flags_rows[] = {
      0, 0, 0, run_set_nice, NULL},
     {"controller-node", 0, "HOST",
      "the cloud's controller: its facts, OpenStack release, L2 agent (ssh://[USER@]HOST, HOST …)",
-     OPTION_CALL, 0, 0, 0, 0, run_set_controller, NULL},
-    {"node", 0, "HOST", "the same facts of another machine; repeatable", OPTION_CALL, 0, 0, 0, 0,
+     OPTION_EACH, 0, 0, 0, 0, run_set_controller, NULL},
+    {"node", 0, "HOST", "the same facts of another machine; repeatable", OPTION_EACH, 0, 0, 0, 0,
      run_set_node, NULL},
     SETTINGS_ROWS,
     {"rc", 'r', "FILE", "OpenStack's credentials: an openrc file, which is read and not run",
-     OPTION_TEXT, offsetof(struct run_flags, rc), sizeof(((struct run_flags *)0)->rc), 1, 0, NULL,
-     NULL},
+     CLOUD(rc)},
+    {"os-cloud", 0, "NAME", "OpenStack's credentials: that cloud of clouds.yaml (OS_CLOUD)",
+     CLOUD(cloud)},
     {"no-env", 0, NULL, "do not take OpenStack's credentials from OS_ variables", OPTION_FLAG,
-     offsetof(struct run_flags, no_env), 0, 0, 0, NULL, NULL},
+     offsetof(struct run_flags, cloud.no_env), 0, 0, 0, NULL, NULL},
     OUTPUT_ROWS,
     {0},
 };
@@ -333,14 +329,14 @@ void run_flags_default(struct run_flags *flags)
     run_options_default(&flags->run);
 }
 
-/* The credentials are checked, though no driver of this version takes them. */
-static int run_check_rc(const struct run_flags *f, struct err *err)
+/* Credentials that were asked for are checked, though no driver of this version takes them. */
+static int run_check_cloud(const struct run_flags *f, struct err *err)
 {
-    struct openrc rc = {0};
-    int r = f->rc[0] ? openrc_read(f->rc, &rc, err) : 0;
+    struct cloud_access access = {0};
+    int r = f->cloud.rc[0] || f->cloud.cloud[0] ? cloud_access_find(&f->cloud, &access, err) : 0;
 
-    openrc_done(&rc);
-    return r < 0 ? err_wrap(err, r, "--rc") : 0;
+    cloud_access_done(&access);
+    return r;
 }
 
 /* Places, and the driver that goes with them. */
@@ -374,7 +370,7 @@ static int run_flags_finish(const struct command *command, struct run_flags *f)
     if (f->run.group[0] || scenario_names_multicast(f->run.scenarios))
         f->run.protocols[PROTOCOL_MULTICAST] = true;
     if (run_flags_places(f, &err) < 0 || run_options_check(&f->run, &err) < 0 ||
-        run_check_rc(f, &err) < 0) {
+        run_check_cloud(f, &err) < 0) {
         settings_blame(&f->settings, &err);
         log_say(LOG_ERROR, "%s: %s", command->name, err.text);
         return EXIT_USAGE;
@@ -401,9 +397,10 @@ int run_flags_parse(const struct command *command, int argc, char **argv,
         return code;
     }
     settings_unused(&ret_flags->settings, unused, sizeof unused);
-    if (ret_flags->rc[0] && !unused[0])
+    if ((ret_flags->cloud.rc[0] || ret_flags->cloud.cloud[0]) && !unused[0])
         snprintf(unused, sizeof unused,
-                 "--rc: credentials are for the openstack driver, which this version has not");
+                 "--%s: credentials are for the openstack driver, which this version has not",
+                 ret_flags->cloud.rc[0] ? "rc" : "os-cloud");
     if (unused[0])
         log_say(LOG_WARN, "%s; the %s driver is used", unused, ret_flags->run.driver);
     return OPTIONS_GO_ON;

@@ -4,6 +4,7 @@
 #include "cmd/options.h"
 #include "cmd/output.h"
 #include "cmd/settings.h"
+#include "plan/cloud_access.h"
 #include "plan/run_options.h"
 
 /*
@@ -13,8 +14,7 @@ struct run_flags {
     struct output_options output; /* first: OUTPUT_ROWS write there */
     struct settings settings;     /* ended by settings_done() */
     struct run_options run;
-    char rc[256]; /* --rc: an openrc file; "" none */
-    bool no_env;
+    struct cloud_options cloud;
     bool quick;
     bool time_set;
     bool driver_set;

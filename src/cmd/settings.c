@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/settings.h"
 #include "base/auto.h"
+#include "base/log.h"
 #include "base/text.h"
 
 #include <ctype.h>
@@ -89,31 +90,43 @@ int settings_flag(struct settings *s, size_t row, const char *value, struct err 
     return setting_add(&s->of[row], value, err);
 }
 
-/* All that a key may be called, of any command that reads files: one file serves them all. */
-static const char *settings_nearest(const char *key)
+/* Of any command that reads files, since one file serves them all: the nearest key; NULL none is near. */
+static const char *settings_nearest_own(const char *key, char near[SETTINGS_KEY_SIZE])
 {
-    static char near[SETTINGS_KEY_SIZE];
-    const char *best = NULL, *names[256];
-    size_t n = 0;
+    char low[SETTINGS_KEY_SIZE];
 
-    for (const struct config_vmtp_key *k = config_vmtp_table; k->key; k++)
-        names[n++] = k->key;
-    best = text_nearest(key, names, n);
+    text_copy(low, sizeof low, key);
+    for (char *p = low; *p; p++)
+        *p = (char)tolower((unsigned char)*p);
     for (const struct command *const *c = command_table; *c; c++) {
+        const char *names[SETTINGS_MAX_ROWS], *best;
+        char keys[SETTINGS_MAX_ROWS][SETTINGS_KEY_SIZE];
+        size_t n = 0;
+
         if (!settings_row(*c, "config"))
             continue;
-        for (size_t i = 0; i < options_count(*c); i++) {
-            char name[SETTINGS_KEY_SIZE];
-            const char *one[1] = {settings_key(&(*c)->rows[i], false, name)};
-
-            /* Our own come before VMTP's. */
-            if (text_nearest(key, one, 1)) {
-                text_copy(near, sizeof near, name);
-                return near;
-            }
+        for (; n < options_count(*c) && n < SETTINGS_MAX_ROWS; n++)
+            names[n] = settings_key(&(*c)->rows[n], false, keys[n]);
+        best = text_nearest(low, names, n);
+        if (best) {
+            text_copy(near, SETTINGS_KEY_SIZE, best);
+            return near;
         }
     }
-    return best;
+    return NULL;
+}
+
+/* The same; ours come before VMTP's. */
+static const char *settings_nearest(const char *key, char near[SETTINGS_KEY_SIZE])
+{
+    const char *names[SETTINGS_MAX_ROWS];
+    size_t n = 0;
+
+    if (settings_nearest_own(key, near))
+        return near;
+    for (const struct config_vmtp_key *k = config_vmtp_table; k->key && n < SETTINGS_MAX_ROWS; k++)
+        names[n++] = k->key;
+    return text_nearest(key, names, n);
 }
 
 static bool settings_known(const char *key)
@@ -130,30 +143,24 @@ static int settings_take(struct setting *setting, const struct option_row *row,
                          struct err *err)
 {
     bool list = row->arg && strstr(row->arg, "LIST");
-    char joined[CONFIG_MAX_TEXT] = "";
-    size_t n = 0;
-    int r = 0;
+    AUTO(free_p) char *joined = NULL;
+    int r;
 
-    if (value->kind == CONFIG_MAP)
-        return config_tree_say(tree, value, err, "takes a value, not a mapping");
     if (value->kind == CONFIG_SCALAR)
         return setting_add(setting, value->text, err);
-    if (!list && row->type != OPTION_CALL)
-        return config_tree_say(tree, value, err, "takes one value, not a list");
-    for (size_t i = 0; i < value->n_children && r == 0; i++) {
-        const struct config_node *child = value->child[i];
-
-        if (child->kind != CONFIG_SCALAR || config_node_null(child))
-            return config_tree_say(tree, child, err, "a list of single values is wanted");
-        if (!list) {
-            r = setting_add(setting, child->text, err);
-            continue;
-        }
-        n += (size_t)snprintf(joined + n, sizeof joined - n, "%s%s", i ? "," : "", child->text);
-        if (n >= sizeof joined)
-            return config_tree_say(tree, value, err, "is too long a list");
-    }
-    return r == 0 && (list || value->n_children == 0) ? setting_add(setting, joined, err) : r;
+    if (value->kind == CONFIG_MAP || (!list && row->type != OPTION_EACH))
+        return config_tree_say(tree, value, err, "%s: takes %s, not %s", setting->key,
+                               list                        ? "a list"
+                               : row->type == OPTION_EACH  ? "a value, or a list of them"
+                               : value->kind == CONFIG_MAP ? "a value"
+                                                           : "one value",
+                               config_node_kind(value));
+    r = config_tree_join(tree, setting->key, value, &joined, err);
+    if (r == 0 && list)
+        return setting_add(setting, joined, err);
+    for (size_t i = 0; i < value->n_children && r == 0; i++)
+        r = setting_add(setting, value->child[i]->text, err);
+    return r;
 }
 
 /* Does a stronger one stand there already, of this option or of a rival? */
@@ -184,7 +191,6 @@ static int settings_put(struct settings *s, const struct option_row *row, enum s
                         const struct config_node *value, const char *text, struct err *err)
 {
     struct setting *setting = &s->of[row - s->command->rows];
-    int r;
 
     if (settings_beaten(s, row, from))
         return 0;
@@ -197,19 +203,24 @@ static int settings_put(struct settings *s, const struct option_row *row, enum s
         return 0;
     setting->from = from;
     setting->tree = tree;
+    setting->key = key->text;
     setting->line = value->line;
     setting->column = value->column;
     if (text)
         return setting_add(setting, text, err);
-    r = settings_take(setting, row, tree, value, err);
-    if (r == -EINVAL) {
-        char why[sizeof err->text];
+    return settings_take(setting, row, tree, value, err);
+}
 
-        /* The place stays in front. */
-        snprintf(why, sizeof why, "%s", strstr(err->text, ": ") + 2);
-        return config_tree_say(tree, value, err, "%s: %s", key->text, why);
-    }
-    return r;
+static int settings_no_key(const struct config_tree *tree, const struct config_node *key,
+                           const char *name, struct err *err)
+{
+    char buf[SETTINGS_KEY_SIZE];
+    const char *near = settings_nearest(name, buf), *vmtp = options_vmtp(name);
+
+    if (vmtp && name[1])
+        return config_tree_say(tree, key, err, "there is no key '%.60s': it %s", key->text, vmtp);
+    return config_tree_say(tree, key, err, "there is no key '%.60s'%s%s%s", key->text,
+                           near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 static int settings_pair(struct settings *s, enum setting_from from, const struct config_tree *tree,
@@ -220,7 +231,6 @@ static int settings_pair(struct settings *s, enum setting_from from, const struc
     const struct option_row *row;
     AUTO(free_p) char *text = NULL;
     char name[SETTINGS_KEY_SIZE];
-    const char *near;
 
     if (!text_copy(name, sizeof name, key->text))
         return config_tree_say(tree, key, err, "there is no key '%.60s…'", key->text);
@@ -234,11 +244,8 @@ static int settings_pair(struct settings *s, enum setting_from from, const struc
     if (settings_known(name))
         return 0; /* of another command */
     vmtp = config_vmtp_find(name);
-    if (!vmtp) {
-        near = settings_nearest(name);
-        return config_tree_say(tree, key, err, "there is no key '%.60s'%s%s%s", key->text,
-                               near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
-    }
+    if (!vmtp)
+        return settings_no_key(tree, key, name, err);
     if (config_vmtp_take(vmtp, tree, value, &text, err) < 0)
         return -EINVAL;
     if (vmtp->kind == CONFIG_VMTP_OPTION) {
@@ -291,8 +298,49 @@ static int settings_user_file(struct settings *s, struct err *err)
     return settings_file(s, SETTING_USER_FILE, path, err);
 }
 
+/* A VNPERF_ variable that nobody reads is a misspelt one when something is called nearly so, and else somebody else's. */
+static int settings_unread(const struct command *command, const char *variable, struct err *err)
+{
+    /* Of vnperf itself, and of its tests and tools. */
+    static const char *const others[] = {"BECOME_PASSWORD", "SOURCE", "BUILD", "SANITIZER"};
+    size_t len = strcspn(variable, "=");
+    char key[SETTINGS_KEY_SIZE], near[SETTINGS_KEY_SIZE], name[SETTINGS_KEY_SIZE] = "";
+    const struct config_vmtp_key *vmtp;
+    bool upper = true;
+
+    if (strncmp(variable, "VNPERF_", 7) != 0)
+        return 0;
+    if (len - 7 < sizeof name)
+        snprintf(name, sizeof name, "%.*s", (int)(len - 7), variable + 7);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if (strcmp(name, others[i]) == 0)
+            return 0;
+    text_copy(key, sizeof key, name);
+    for (char *p = key; *p; p++) {
+        upper = upper && !islower((unsigned char)*p);
+        *p = (char)tolower((unsigned char)*p);
+    }
+    if (upper && settings_known(key))
+        return 0;
+    vmtp = config_vmtp_find(key);
+    if (vmtp && vmtp->kind == CONFIG_VMTP_OPTION)
+        text_copy(near, sizeof near, vmtp->option);
+    else if (!settings_nearest_own(key, near)) {
+        log_say(LOG_WARN, "%s: the environment's %.*s is no setting: nobody reads it",
+                command->name, (int)len, variable);
+        return 0;
+    }
+    for (char *p = near; *p; p++)
+        *p = (char)(*p == '-' ? '_' : toupper((unsigned char)*p));
+    return err_say(err, "the environment's %.*s is no setting: did you mean VNPERF_%s?", (int)len,
+                   variable, near);
+}
+
 static int settings_environment(struct settings *s, struct err *err)
 {
+    for (char **variable = environ; *variable; variable++)
+        if (settings_unread(s->command, *variable, err) < 0)
+            return -EINVAL;
     for (size_t i = 0; i < options_count(s->command); i++) {
         const struct option_row *row = &s->command->rows[i];
         char name[16 + SETTINGS_KEY_SIZE], key[SETTINGS_KEY_SIZE];
@@ -385,11 +433,11 @@ void settings_where(const struct settings *s, size_t row, char *ret, size_t size
 /* "FILE:L:C: time: …", "VNPERF_TIME: …". */
 static int settings_wrong(const struct settings *s, size_t row, struct err *err)
 {
-    char where[1200], key[SETTINGS_KEY_SIZE];
+    char where[1200];
 
     settings_where(s, row, where, sizeof where);
     if (s->of[row].tree)
-        err_wrap(err, -EINVAL, "%s", settings_key(&s->command->rows[row], false, key));
+        err_wrap(err, -EINVAL, "%s", s->of[row].key);
     return err_wrap(err, -EINVAL, "%s", where);
 }
 
@@ -425,23 +473,29 @@ void settings_blame(const struct settings *s, struct err *err)
     }
 }
 
-void settings_unused(const struct settings *s, char *ret, size_t size)
+/* "FILE:LINE: KEY and 3 more are for WHAT, which this version has not"; behind what ret has already. */
+static void settings_unused_kind(const struct settings *s, enum config_vmtp_kind kind,
+                                 const char *what, char *ret, size_t size)
 {
     const struct setting_kept *first = NULL;
     size_t n = 0;
+    char more[48] = " is";
 
-    ret[0] = 0;
     for (size_t i = 0; i < s->n_kept; i++)
-        if (s->kept[i].key->kind == CONFIG_VMTP_CLOUD) {
+        if (s->kept[i].key->kind == kind) {
             first = first ? first : &s->kept[i];
             n++;
         }
-    if (n == 1)
-        snprintf(ret, size, "%s:%u: %s is for the openstack driver, which this version has not",
-                 first->tree->name, first->value->line, first->key->key);
-    else if (n > 1)
-        snprintf(ret, size,
-                 "%s:%u: %s and %zu more are for the openstack driver, which this version has "
-                 "not",
-                 first->tree->name, first->value->line, first->key->key, n - 1);
+    if (n > 1)
+        snprintf(more, sizeof more, " and %zu more are", n - 1);
+    if (n)
+        text_add(ret, size, "%s%s:%u: %s%s for %s, which this version has not", ret[0] ? "; " : "",
+                 first->tree->name, first->value->line, first->key->key, more, what);
+}
+
+void settings_unused(const struct settings *s, char *ret, size_t size)
+{
+    ret[0] = 0;
+    settings_unused_kind(s, CONFIG_VMTP_CLOUD, "the openstack driver", ret, size);
+    settings_unused_kind(s, CONFIG_VMTP_STORE, "a store of results", ret, size);
 }

@@ -19,6 +19,7 @@ enum setting_from {
 struct setting {
     enum setting_from from;
     const struct config_tree *tree; /* lent by the settings: of a file */
+    const char *key;                /* lent by tree: what the file calls it */
     unsigned line, column;
     char **text; /* owned: several of an option that is given again */
     size_t n_text;
@@ -31,7 +32,7 @@ struct setting_kept {
     const struct config_node *value; /* lent by tree */
 };
 
-enum { SETTINGS_FILES = 2, SETTINGS_MAX_KEPT = 64 };
+enum { SETTINGS_FILES = 2, SETTINGS_MAX_KEPT = 64, SETTINGS_MAX_ROWS = 128 };
 
 struct settings {
     const struct command *command;
@@ -74,10 +75,17 @@ void settings_blame(const struct settings *s, struct err *err);
 /* Keys that a run of the lab does nothing with, in one sentence; "" none. */
 void settings_unused(const struct settings *s, char *ret, size_t size);
 
+/* Of a key of VMTP's that is no option: "for the openstack driver, which this version has not". */
+const char *settings_vmtp_means(const struct config_vmtp_key *key);
+
 /* What a row is when nobody sets it, as its parser takes it; "" nothing stands there. Returns buf. */
 enum { SETTINGS_TEXT_SIZE = 320 };
 const char *settings_default(const struct command *command, const struct option_row *row,
                              char buf[SETTINGS_TEXT_SIZE]);
+/* The same of a row of one command and of another's of that name ("" it has none): do they differ? */
+bool settings_defaults(const struct command *command, const struct command *other,
+                       const struct option_row *row, char ret_one[SETTINGS_TEXT_SIZE],
+                       char ret_other[SETTINGS_TEXT_SIZE]);
 /* Print a text as a value of YAML; "" is ~. */
 void settings_print(const char *text, FILE *out);
 

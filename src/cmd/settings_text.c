@@ -13,7 +13,7 @@
 /* Of rows that a function of their own parses. A test gives each to its parser, and nothing may change. */
 static const struct {
     const char *name, *run, *test;
-} settings_defaults[] = {
+} settings_parsed[] = {
     {"time", "5", "5"},
     {"protocols", "TUI", ""},
     {"tcpbuf", "65536", "131072"},
@@ -79,13 +79,43 @@ const char *settings_default(const struct command *command, const struct option_
             snprintf(buf, SETTINGS_TEXT_SIZE, "%.9g", *(const double *)(const void *)at);
         break;
     case OPTION_CALL:
-        for (size_t i = 0; i < ARRAY_SIZE(settings_defaults); i++)
-            if (strcmp(settings_defaults[i].name, row->name) == 0)
+    case OPTION_EACH:
+        for (size_t i = 0; i < ARRAY_SIZE(settings_parsed); i++)
+            if (strcmp(settings_parsed[i].name, row->name) == 0)
                 text_copy(buf, SETTINGS_TEXT_SIZE,
-                          of_test ? settings_defaults[i].test : settings_defaults[i].run);
+                          of_test ? settings_parsed[i].test : settings_parsed[i].run);
         break;
     }
     return buf;
+}
+
+bool settings_defaults(const struct command *command, const struct command *other,
+                       const struct option_row *row, char ret_one[SETTINGS_TEXT_SIZE],
+                       char ret_other[SETTINGS_TEXT_SIZE])
+{
+    char key[SETTINGS_KEY_SIZE];
+    const struct option_row *same = settings_row(other, settings_key(row, false, key));
+
+    settings_default(command, row, ret_one);
+    ret_other[0] = 0;
+    if (same)
+        settings_default(other, same, ret_other);
+    return same && strcmp(ret_one, ret_other) != 0;
+}
+
+const char *settings_vmtp_means(const struct config_vmtp_key *key)
+{
+    switch (key->kind) {
+    case CONFIG_VMTP_CLOUD:
+        return "for the openstack driver, which this version has not";
+    case CONFIG_VMTP_STORE:
+        return "for a store of results that this version has not";
+    case CONFIG_VMTP_DEAD:
+        return "does nothing, as in VMTP";
+    case CONFIG_VMTP_OPTION:
+        break;
+    }
+    return "";
 }
 
 void settings_print(const char *text, FILE *out)

@@ -44,6 +44,7 @@ static const struct host_step host_steps[] = {
     {nic_step_device, "nic_model", HOST_STEP_MS},
     {nic_step_queues, "nic_rps_cpus", HOST_STEP_MS},
     {nic_step_irqs, "nic_irq_cpus", HOST_STEP_MS},
+    {nic_step_lower, "nic_lower_driver", HOST_STEP_MS},
     {timekeeping_step_kernel, "clock_synchronised", HOST_STEP_MS},
     {timekeeping_step_daemons, "clock_daemons", HOST_STEP_MS},
     {timekeeping_step_chrony, "chrony_offset_ns", HOST_STEP_MS},

@@ -79,6 +79,20 @@ static int nic_socket(struct netlink *ret)
     return ns < 0 ? ns : netlink_open(ns, ret, NULL);
 }
 
+int nic_dump(unsigned type, const void *head, size_t size, netlink_each *each, void *arg)
+{
+    struct netlink netlink = {.fd = -1};
+    struct netlink_request q;
+    int r = nic_socket(&netlink);
+
+    if (r < 0)
+        return r;
+    netlink_begin(&q, type, NLM_F_DUMP, head, size);
+    r = netlink_ask(&netlink, &q, each, arg);
+    netlink_close(&netlink);
+    return r;
+}
+
 /* The interface by which a packet to this address leaves. */
 static bool nic_of_route(const unsigned char *address, size_t n, char ret_name[IFNAMSIZ])
 {
@@ -258,8 +272,6 @@ void nic_step_link(const struct host_ask *ask, struct facts *facts)
 {
     struct nic_links links = {.facts = facts, .index = nic_index(facts)};
     struct ifinfomsg head = {0};
-    struct netlink netlink = {.fd = -1};
-    struct netlink_request q;
     char name[IFNAMSIZ];
     const char *kind;
     int r;
@@ -267,12 +279,7 @@ void nic_step_link(const struct host_ask *ask, struct facts *facts)
     (void)ask;
     if (!links.index)
         return;
-    r = nic_socket(&netlink);
-    if (r == 0) {
-        netlink_begin(&q, RTM_GETLINK, NLM_F_DUMP, &head, sizeof head);
-        r = netlink_ask(&netlink, &q, nic_link_each, &links);
-        netlink_close(&netlink);
-    }
+    r = nic_dump(RTM_GETLINK, &head, sizeof head, nic_link_each, &links);
     if (r < 0)
         host_miss(facts, "mtu_bytes", r);
     /* IFLA_LINK of a veth is its other end: that is beside it and not below. */
@@ -323,19 +330,12 @@ void nic_step_qdisc(const struct host_ask *ask, struct facts *facts)
     struct nic_qdiscs all = {.index = nic_index(facts)};
     struct tcmsg head = {.tcm_ifindex = (int)all.index};
     char list[FACT_VALUE_SIZE] = "";
-    struct netlink netlink = {.fd = -1};
-    struct netlink_request q;
     int r;
 
     (void)ask;
     if (!all.index)
         return;
-    r = nic_socket(&netlink);
-    if (r == 0) {
-        netlink_begin(&q, RTM_GETQDISC, NLM_F_DUMP, &head, sizeof head);
-        r = netlink_ask(&netlink, &q, nic_qdisc_each, &all);
-        netlink_close(&netlink);
-    }
+    r = nic_dump(RTM_GETQDISC, &head, sizeof head, nic_qdisc_each, &all);
     if (r < 0) {
         host_miss(facts, "nic_qdisc", r);
         return;
@@ -349,9 +349,9 @@ void nic_step_qdisc(const struct host_ask *ask, struct facts *facts)
 void nic_facts(struct facts *facts)
 {
     static host_step_fn *const steps[] = {
-        nic_step_choose,   nic_step_link,     nic_step_qdisc,  nic_step_driver,
-        nic_step_speed,    nic_step_channels, nic_step_rings,  nic_step_coalesce,
-        nic_step_offloads, nic_step_device,   nic_step_queues, nic_step_irqs,
+        nic_step_choose,   nic_step_link,  nic_step_qdisc,    nic_step_driver,   nic_step_speed,
+        nic_step_channels, nic_step_rings, nic_step_coalesce, nic_step_offloads, nic_step_device,
+        nic_step_queues,   nic_step_irqs,  nic_step_lower,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++)

@@ -6,6 +6,7 @@
  */
 #include "base/auto.h"
 #include "base/text.h"
+#include "host/netlink.h"
 #include "host/parts.h"
 
 #include <errno.h>
@@ -18,6 +19,8 @@
 
 /* After net/if.h, whose names linux/if.h would repeat. */
 #include <linux/ethtool.h>
+#include <linux/ethtool_netlink.h>
+#include <linux/genetlink.h>
 #include <linux/sockios.h>
 
 /* Ask about the interface that was chosen. errors: -ENODEV there is none; the driver's own */
@@ -36,6 +39,16 @@ static int ethtool_ask(const struct facts *facts, void *question)
     return ioctl(fd, SIOCETHTOOL, &ifr) == 0 ? 0 : -errno;
 }
 
+/* The same; that it has no answer is noted with the key. */
+static bool ethtool_told(struct facts *facts, const char *key, void *question)
+{
+    int r = ethtool_ask(facts, question);
+
+    if (r < 0)
+        host_miss(facts, key, r);
+    return r == 0;
+}
+
 /* A text of the driver's that need not end. */
 static void ethtool_text(struct facts *facts, const char *key, const char *text, size_t size)
 {
@@ -52,13 +65,10 @@ static void ethtool_text(struct facts *facts, const char *key, const char *text,
 void nic_step_driver(const struct host_ask *ask, struct facts *facts)
 {
     struct ethtool_drvinfo d = {.cmd = ETHTOOL_GDRVINFO};
-    int r = ethtool_ask(facts, &d);
 
     (void)ask;
-    if (r < 0) {
-        host_miss(facts, "nic_driver", r);
+    if (!ethtool_told(facts, "nic_driver", &d))
         return;
-    }
     ethtool_text(facts, "nic_driver", d.driver, sizeof d.driver);
     ethtool_text(facts, "nic_driver_version", d.version, sizeof d.version);
     ethtool_text(facts, "nic_firmware", d.fw_version, sizeof d.fw_version);
@@ -73,24 +83,17 @@ void nic_step_speed(const struct host_ask *ask, struct facts *facts)
         unsigned char room[sizeof(struct ethtool_link_settings) + 3 * 127 * sizeof(uint32_t)];
     } s = {.head = {.cmd = ETHTOOL_GLINKSETTINGS}};
     const char *kind = facts_get(facts, "nic_kind");
-    int r = ethtool_ask(facts, &s);
 
     (void)ask;
     /* A veth claims 10 Gbit/s; only what a real device says is a fact. */
-    if (r < 0 || (kind && strcmp(kind, "veth") == 0)) {
-        if (r < 0)
-            host_miss(facts, "nic_speed_bps", r);
+    if ((kind && strcmp(kind, "veth") == 0) || !ethtool_told(facts, "nic_speed_bps", &s))
         return;
-    }
     if (s.head.link_mode_masks_nwords >= 0)
         return;
     s.head.link_mode_masks_nwords = (int8_t)-s.head.link_mode_masks_nwords;
     s.head.cmd = ETHTOOL_GLINKSETTINGS;
-    r = ethtool_ask(facts, &s);
-    if (r < 0) {
-        host_miss(facts, "nic_speed_bps", r);
+    if (!ethtool_told(facts, "nic_speed_bps", &s))
         return;
-    }
     if (s.head.speed != 0 && s.head.speed != (uint32_t)SPEED_UNKNOWN)
         facts_put_number(facts, "nic_speed_bps", (uint64_t)s.head.speed * 1000000);
     if (s.head.duplex == DUPLEX_FULL || s.head.duplex == DUPLEX_HALF)
@@ -102,13 +105,10 @@ void nic_step_speed(const struct host_ask *ask, struct facts *facts)
 void nic_step_channels(const struct host_ask *ask, struct facts *facts)
 {
     struct ethtool_channels c = {.cmd = ETHTOOL_GCHANNELS};
-    int r = ethtool_ask(facts, &c);
 
     (void)ask;
-    if (r < 0) {
-        host_miss(facts, "nic_combined_channels", r);
+    if (!ethtool_told(facts, "nic_combined_channels", &c))
         return;
-    }
     /* A driver has either kind; the other's most is 0, and then its count is no number of anything. */
     if (c.max_rx)
         facts_put_number(facts, "nic_rx_channels", c.rx_count);
@@ -123,13 +123,10 @@ void nic_step_channels(const struct host_ask *ask, struct facts *facts)
 void nic_step_rings(const struct host_ask *ask, struct facts *facts)
 {
     struct ethtool_ringparam g = {.cmd = ETHTOOL_GRINGPARAM};
-    int r = ethtool_ask(facts, &g);
 
     (void)ask;
-    if (r < 0) {
-        host_miss(facts, "nic_rx_ring", r);
+    if (!ethtool_told(facts, "nic_rx_ring", &g))
         return;
-    }
     if (g.rx_max_pending) {
         facts_put_number(facts, "nic_rx_ring", g.rx_pending);
         facts_put_number(facts, "nic_rx_ring_max", g.rx_max_pending);
@@ -140,22 +137,127 @@ void nic_step_rings(const struct host_ask *ask, struct facts *facts)
     }
 }
 
-void nic_step_coalesce(const struct host_ask *ask, struct facts *facts)
+/* ---- coalescing ---- */
+
+/*
+ * Over netlink the kernel leaves out what the driver has not; over ioctl that is a 0 like any other.
+ *
+ * source  Documentation/networking/ethtool-netlink.rst, COALESCE_GET (Linux 5.6)
+ */
+static int coalesce_family(void *arg, const struct nlmsghdr *message)
+{
+    struct netlink_part part;
+    struct netlink_attr attr;
+    struct genlmsghdr head;
+
+    if (!message)
+        return 0;
+    part = netlink_head(message, &head, sizeof head);
+    while (netlink_next(&part, &attr))
+        if (attr.type == CTRL_ATTR_FAMILY_ID)
+            *(uint16_t *)arg = netlink_u16(&attr);
+    return 0;
+}
+
+static int coalesce_each(void *arg, const struct nlmsghdr *message)
+{
+    static const struct {
+        unsigned type;
+        const char *key;
+        bool flag;
+    } rows[] = {
+        {ETHTOOL_A_COALESCE_RX_USECS, "nic_rx_coalesce_us", false},
+        {ETHTOOL_A_COALESCE_RX_MAX_FRAMES, "nic_rx_coalesce_frames", false},
+        {ETHTOOL_A_COALESCE_TX_USECS, "nic_tx_coalesce_us", false},
+        {ETHTOOL_A_COALESCE_TX_MAX_FRAMES, "nic_tx_coalesce_frames", false},
+        {ETHTOOL_A_COALESCE_USE_ADAPTIVE_RX, "nic_adaptive_rx", true},
+        {ETHTOOL_A_COALESCE_USE_ADAPTIVE_TX, "nic_adaptive_tx", true},
+    };
+    struct facts *facts = arg;
+    struct netlink_part part;
+    struct netlink_attr attr;
+    struct genlmsghdr head;
+
+    if (!message)
+        return 0;
+    part = netlink_head(message, &head, sizeof head);
+    while (netlink_next(&part, &attr))
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+            if (attr.type != rows[i].type)
+                continue;
+            if (rows[i].flag && attr.size >= 1)
+                facts_put_flag(facts, rows[i].key, attr.data[0] != 0);
+            else if (!rows[i].flag && attr.size >= 4)
+                facts_put_number(facts, rows[i].key, netlink_u32(&attr));
+        }
+    return 0;
+}
+
+static int coalesce_netlink(struct facts *facts, const char *name)
+{
+    struct genlmsghdr head = {.cmd = CTRL_CMD_GETFAMILY, .version = 1};
+    struct netlink netlink = {.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC)};
+    struct {
+        struct nlattr attr;
+        char name[IFNAMSIZ];
+    } nest = {.attr = {.nla_type = ETHTOOL_A_HEADER_DEV_NAME}};
+    size_t size = strnlen(name, IFNAMSIZ - 1) + 1;
+    struct netlink_request q;
+    uint16_t family = 0;
+    int r;
+
+    if (netlink.fd < 0)
+        return -errno;
+    memcpy(nest.name, name, size);
+    nest.attr.nla_len = (uint16_t)(sizeof nest.attr + size);
+    netlink_begin(&q, GENL_ID_CTRL, 0, &head, sizeof head);
+    netlink_put(&q, CTRL_ATTR_FAMILY_NAME, ETHTOOL_GENL_NAME, sizeof ETHTOOL_GENL_NAME);
+    r = netlink_ask(&netlink, &q, coalesce_family, &family);
+    if (r == 0 && !family)
+        r = -EOPNOTSUPP;
+    if (r == 0) {
+        head =
+            (struct genlmsghdr){.cmd = ETHTOOL_MSG_COALESCE_GET, .version = ETHTOOL_GENL_VERSION};
+        netlink_begin(&q, family, 0, &head, sizeof head);
+        netlink_put(&q, ETHTOOL_A_COALESCE_HEADER | NLA_F_NESTED, &nest,
+                    NLA_ALIGN(nest.attr.nla_len));
+        r = netlink_ask(&netlink, &q, coalesce_each, facts);
+    }
+    netlink_close(&netlink);
+    return r;
+}
+
+/* Of a kernel that is older: what is 0 may be what the driver has not. */
+static int coalesce_ioctl(struct facts *facts)
 {
     struct ethtool_coalesce c = {.cmd = ETHTOOL_GCOALESCE};
     int r = ethtool_ask(facts, &c);
 
+    if (r == 0 && c.rx_coalesce_usecs)
+        facts_put_number(facts, "nic_rx_coalesce_us", c.rx_coalesce_usecs);
+    if (r == 0 && c.rx_max_coalesced_frames)
+        facts_put_number(facts, "nic_rx_coalesce_frames", c.rx_max_coalesced_frames);
+    if (r == 0 && c.tx_coalesce_usecs)
+        facts_put_number(facts, "nic_tx_coalesce_us", c.tx_coalesce_usecs);
+    if (r == 0 && c.tx_max_coalesced_frames)
+        facts_put_number(facts, "nic_tx_coalesce_frames", c.tx_max_coalesced_frames);
+    if (r == 0 && c.use_adaptive_rx_coalesce)
+        facts_put_flag(facts, "nic_adaptive_rx", true);
+    if (r == 0 && c.use_adaptive_tx_coalesce)
+        facts_put_flag(facts, "nic_adaptive_tx", true);
+    return r;
+}
+
+void nic_step_coalesce(const struct host_ask *ask, struct facts *facts)
+{
+    const char *name = facts_get(facts, "nic");
+    int r = name ? coalesce_netlink(facts, name) : -ENODEV;
+
     (void)ask;
-    if (r < 0) {
+    if (r == -ENOENT || r == -EPROTONOSUPPORT)
+        r = coalesce_ioctl(facts);
+    if (r < 0)
         host_miss(facts, "nic_rx_coalesce_us", r);
-        return;
-    }
-    facts_put_number(facts, "nic_rx_coalesce_us", c.rx_coalesce_usecs);
-    facts_put_number(facts, "nic_rx_coalesce_frames", c.rx_max_coalesced_frames);
-    facts_put_number(facts, "nic_tx_coalesce_us", c.tx_coalesce_usecs);
-    facts_put_number(facts, "nic_tx_coalesce_frames", c.tx_max_coalesced_frames);
-    facts_put_flag(facts, "nic_adaptive_rx", c.use_adaptive_rx_coalesce != 0);
-    facts_put_flag(facts, "nic_adaptive_tx", c.use_adaptive_tx_coalesce != 0);
 }
 
 /* ---- offloads ---- */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "host/host.h"
+#include "host/netlink.h"
 
 /*
  * What host_facts_asked() is made of: one question each, which may hang. facts has what earlier ones told.
@@ -16,8 +17,10 @@ host_step_fn address_step;
 host_step_fn nic_step_choose, nic_step_link, nic_step_qdisc;
 host_step_fn nic_step_driver, nic_step_speed, nic_step_channels, nic_step_rings, nic_step_coalesce,
     nic_step_offloads;
-host_step_fn nic_step_device, nic_step_queues, nic_step_irqs;
+host_step_fn nic_step_device, nic_step_queues, nic_step_irqs, nic_step_lower;
 host_step_fn timekeeping_step_kernel, timekeeping_step_daemons, timekeeping_step_chrony;
+/* All of a table of this namespace. type is RTM_GETLINK and its like, head its fixed part. */
+int nic_dump(unsigned type, const void *head, size_t size, netlink_each *each, void *arg);
 /* Of host_ask.node alone. */
 host_step_fn node_step_packages, node_step_agent, node_step_ovs, node_step_chronyc;
 

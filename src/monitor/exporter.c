@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "monitor/curl_library.h"
 #include "monitor/exposition.h"
+#include "monitor/monitor.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -113,6 +114,8 @@ static int exporter_fault(const struct exporter *x, CURLcode code, struct err *e
     }
     if (x->too_large)
         err_say(err, "it sends more than 16 MiB");
+    else if (code == CURLE_OPERATION_TIMEDOUT)
+        err_say(err, "no whole answer came within %d s", MONITOR_ANSWER_S);
     else
         err_say(err, "%.300s", x->why[0] ? x->why : curl_library.easy_strerror(code));
     if (err)

@@ -24,6 +24,8 @@ static void config_node_free(struct config_node *node)
     for (size_t i = 0; i < node->n_children; i++)
         config_node_free(node->child[i]);
     free(node->child);
+    if (node->text)
+        explicit_bzero(node->text, strlen(node->text)); /* it may be a password */
     free(node->text);
     free(node);
 }
@@ -39,6 +41,13 @@ bool config_node_null(const struct config_node *node)
 {
     return node->kind == CONFIG_SCALAR && node->plain &&
            (!node->text[0] || strcmp(node->text, "~") == 0 || strcasecmp(node->text, "null") == 0);
+}
+
+const char *config_node_kind(const struct config_node *node)
+{
+    return node->kind == CONFIG_MAP    ? "a mapping"
+           : node->kind == CONFIG_LIST ? "a list"
+                                       : "one value";
 }
 
 static int config_complain(const char *name, unsigned line, unsigned column, struct err *err,
@@ -59,6 +68,36 @@ int config_tree_say(const struct config_tree *tree, const struct config_node *no
     va_start(ap, fmt);
     r = config_complain(tree->name, node->line, node->column, err, fmt, ap);
     va_end(ap);
+    return r;
+}
+
+int config_tree_join(const struct config_tree *tree, const char *name,
+                     const struct config_node *value, char **ret_text, struct err *err)
+{
+    AUTO(free_p) char *text = NULL;
+    size_t size = 0;
+    FILE *out;
+    int r = 0;
+
+    if (value->kind == CONFIG_MAP)
+        return config_tree_say(tree, value, err, "%s: takes a list, not a mapping", name);
+    out = open_memstream(&text, &size);
+    if (!out)
+        return err_set(err, ENOMEM, "%s", tree->name);
+    if (value->kind == CONFIG_SCALAR)
+        fputs(value->text, out);
+    for (size_t i = 0; i < value->n_children && r == 0; i++) {
+        const struct config_node *child = value->child[i];
+
+        if (child->kind != CONFIG_SCALAR || config_node_null(child))
+            r = config_tree_say(tree, child, err, "%s: a list of single values is wanted", name);
+        else
+            fprintf(out, "%s%s", i ? "," : "", child->text);
+    }
+    if (fclose(out) != 0 && r == 0)
+        r = err_set(err, ENOMEM, "%s", tree->name);
+    if (r == 0)
+        *ret_text = TAKE(text);
     return r;
 }
 
@@ -341,5 +380,9 @@ int config_tree_read(const char *path, struct config_tree *ret_tree, struct err 
     size_t size = 0;
     int r = config_tree_bytes(path, &bytes, &size, err);
 
-    return r < 0 ? r : config_tree_parse(path, bytes, size, ret_tree, err);
+    if (r < 0)
+        return r;
+    r = config_tree_parse(path, bytes, size, ret_tree, err);
+    explicit_bzero(bytes, size);
+    return r;
 }

@@ -54,6 +54,17 @@ bool config_node_null(const struct config_node *node);
 int config_tree_say(const struct config_tree *tree, const struct config_node *node, struct err *err,
                     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/* "one value", "a list", "a mapping": what stands there, for a sentence. */
+const char *config_node_kind(const struct config_node *node);
+
+/*
+ * The single values of a list, a comma between; a single value is a list of one. name is whose they are, for sentences.
+ *
+ * owns  the caller frees ret_text
+ */
+int config_tree_join(const struct config_tree *tree, const char *name,
+                     const struct config_node *value, char **ret_text, struct err *err);
+
 /* A whole small file or pipe, ended by a zero that is not counted. owns: the caller frees ret_bytes */
 int config_tree_bytes(const char *path, char **ret_bytes, size_t *ret_size, struct err *err);
 

@@ -26,21 +26,21 @@ const struct config_vmtp_key config_vmtp_table[] = {
     CLOUD("image_name", "text"),
     CLOUD("ssh_vm_username", "text"),
     CLOUD("flavor_type", "text"),
-    CLOUD("flavor", "map"),
+    CLOUD("flavor", "flavor"),
     CLOUD("availability_zone", "text"),
-    CLOUD("dns_nameservers", "list"),
+    CLOUD("dns_nameservers", "addresses"),
     CLOUD("vm_image_url", "text"),
     CLOUD("reuse_network_name", "text"),
     CLOUD("floating_ip", "flag"),
     CLOUD("config_drive", "flag"),
     CLOUD("user_data_file", "text"),
-    CLOUD("ipv6_mode", "text"),
+    CLOUD("ipv6_mode", "ipv6_mode"),
     CLOUD("router_name", "text"),
     CLOUD("internal_network_name", "list"),
     CLOUD("internal_subnet_name", "list"),
     CLOUD("internal_subnet_name_v6", "list"),
-    CLOUD("internal_cidr", "list"),
-    CLOUD("internal_cidr_v6", "list"),
+    CLOUD("internal_cidr", "networks"),
+    CLOUD("internal_cidr_v6", "networks"),
     CLOUD("public_key_file", "text"),
     CLOUD("private_key_file", "text"),
     CLOUD("public_key_name", "text"),
@@ -54,7 +54,7 @@ const struct config_vmtp_key config_vmtp_table[] = {
     STORE("vmtp_mongod_port", "number"),
     STORE("vmtp_db", "text"),
     STORE("vmtp_collection", "text"),
-    STORE("fluentd", "map"),
+    STORE("fluentd", "fluentd"),
     {"reuse_existing_vm", CONFIG_VMTP_DEAD, "text", NULL, "",
      "it never worked in VMTP; vnperf test ssh://HOST ssh://HOST measures VMs that are there"},
     {"vm_server_internal_ip", CONFIG_VMTP_DEAD, "text", NULL, "",
@@ -80,62 +80,114 @@ const struct config_vmtp_key *config_vmtp_find(const char *key)
     return NULL;
 }
 
-static bool vmtp_flag(const char *text)
-{
-    static const char *const words[] = {"true", "false", "yes", "no", "on", "off"};
+/* What stands inside of a mapping. */
+static const struct {
+    const char *map, *key, *form;
+} vmtp_members[] = {
+    {"flavor", "vcpus", "number"},      {"flavor", "ram", "number"},
+    {"flavor", "disk", "number"},       {"flavor", "extra_specs", "map"},
+    {"fluentd", "logging_tag", "text"}, {"fluentd", "ip", "text"},
+    {"fluentd", "port", "number"},
+};
 
-    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-        if (strcasecmp(text, words[i]) == 0)
-            return true;
-    return false;
+static bool vmtp_word(const char *text, const char *const words[])
+{
+    while (*words && strcasecmp(text, *words) != 0)
+        words++;
+    return *words != NULL;
 }
 
-static int vmtp_check_scalar(const struct config_vmtp_key *key, const struct config_tree *tree,
+/* "192.168.1.0/24"; without its prefix it is an address. */
+static bool vmtp_network(const char *text, bool prefix)
+{
+    size_t n = prefix ? strcspn(text, "/") : strlen(text);
+    char address[64];
+    uint64_t bits = 0;
+
+    if (n >= sizeof address || (prefix && !text[n]))
+        return false;
+    snprintf(address, sizeof address, "%.*s", (int)n, text);
+    return text_address(address, NULL) >= 0 &&
+           (!prefix ||
+            text_count(text + n + 1, 0, strchr(address, ':') ? 128 : 32, &bits, NULL) == 0);
+}
+
+static int vmtp_check_scalar(const char *name, const char *form, const struct config_tree *tree,
                              const struct config_node *value, struct err *err)
 {
+    static const char *const flags[] = {"true", "false", "yes", "no", "on", "off", NULL};
+    static const char *const modes[] = {"slaac", "dhcpv6-stateful", "dhcpv6-stateless", NULL};
     struct err why = {0};
     uint64_t n = 0;
 
     if (value->kind != CONFIG_SCALAR)
-        return config_tree_say(tree, value, err, "%s: takes one value, not a %s", key->key,
-                               value->kind == CONFIG_MAP ? "mapping" : "list");
-    if (strcmp(key->form, "flag") == 0 && !vmtp_flag(value->text))
-        return config_tree_say(tree, value, err, "%s: '%.40s' is neither true nor false", key->key,
+        return config_tree_say(tree, value, err, "%s: takes one value, not %s", name,
+                               config_node_kind(value));
+    if (strcmp(form, "flag") == 0 && !vmtp_word(value->text, flags))
+        return config_tree_say(tree, value, err, "%s: '%.40s' is neither true nor false", name,
                                value->text);
-    if ((strcmp(key->form, "number") == 0 || strcmp(key->form, "kbps") == 0) &&
+    if (strcmp(form, "ipv6_mode") == 0 && value->text[0] && !vmtp_word(value->text, modes))
+        return config_tree_say(tree, value, err,
+                               "%s: '%.40s' is none of slaac, dhcpv6-stateful, dhcpv6-stateless",
+                               name, value->text);
+    if ((strcmp(form, "number") == 0 || strcmp(form, "kbps") == 0) &&
         text_count(value->text, 0, 1000000000, &n, &why) < 0)
-        return config_tree_say(tree, value, err, "%s: %s", key->key, why.text);
+        return config_tree_say(tree, value, err, "%s: %s", name, why.text);
     return 0;
 }
 
-/* Scalars of a list, a comma between. */
-static int vmtp_join(const struct config_vmtp_key *key, const struct config_tree *tree,
-                     const struct config_node *value, char **ret_text, struct err *err)
+static int vmtp_check_list(const char *name, const char *form, const struct config_tree *tree,
+                           const struct config_node *value, struct err *err)
 {
-    AUTO(free_p) char *text = NULL;
-    size_t size = 0;
-    FILE *out;
-    int r = 0;
+    bool networks = strcmp(form, "networks") == 0, any = strcmp(form, "list") == 0;
+    AUTO(free_p) char *joined = NULL;
+    int r = config_tree_join(tree, name, value, &joined, err);
 
-    if (value->kind == CONFIG_MAP)
-        return config_tree_say(tree, value, err, "%s: takes a list, not a mapping", key->key);
-    out = open_memstream(&text, &size);
-    if (!out)
-        return err_set(err, ENOMEM, "%s", tree->name);
-    if (value->kind == CONFIG_SCALAR)
-        fputs(value->text, out);
-    for (size_t i = 0; i < value->n_children && r == 0; i++) {
-        if (value->child[i]->kind != CONFIG_SCALAR)
-            r = config_tree_say(tree, value->child[i], err, "%s: a list of single values is wanted",
-                                key->key);
-        else
-            fprintf(out, "%s%s", i ? "," : "", value->child[i]->text);
-    }
-    if (fclose(out) != 0 && r == 0)
-        r = err_set(err, ENOMEM, "%s", tree->name);
-    if (r == 0 && ret_text)
-        *ret_text = TAKE(text);
+    if (r == 0 && value->kind == CONFIG_SCALAR && !any && !vmtp_network(value->text, networks))
+        return config_tree_say(tree, value, err, "%s: '%.60s' is no %s", name, value->text,
+                               networks ? "network: 192.168.1.0/24" : "address");
+    for (size_t i = 0; i < value->n_children && r == 0 && !any; i++)
+        if (!vmtp_network(value->child[i]->text, networks))
+            r = config_tree_say(tree, value->child[i], err, "%s: '%.60s' is no %s", name,
+                                value->child[i]->text,
+                                networks ? "network: 192.168.1.0/24" : "address");
     return r;
+}
+
+static int vmtp_check_map(const char *map, const struct config_tree *tree,
+                          const struct config_node *value, struct err *err)
+{
+    const char *names[ARRAY_SIZE(vmtp_members)], *near;
+    size_t n = 0;
+
+    if (value->kind != CONFIG_MAP)
+        return config_tree_say(tree, value, err, "%s: takes a mapping", map);
+    for (size_t i = 0; i < ARRAY_SIZE(vmtp_members); i++)
+        if (strcmp(vmtp_members[i].map, map) == 0)
+            names[n++] = vmtp_members[i].key;
+    for (size_t k = 0; k + 1 < value->n_children; k += 2) {
+        const struct config_node *key = value->child[k], *inside = value->child[k + 1];
+        char name[64];
+        size_t i = 0;
+
+        while (i < ARRAY_SIZE(vmtp_members) && (strcmp(vmtp_members[i].map, map) != 0 ||
+                                                strcmp(vmtp_members[i].key, key->text) != 0))
+            i++;
+        snprintf(name, sizeof name, "%s: %.40s", map, key->text);
+        near = text_nearest(key->text, names, n);
+        if (i == ARRAY_SIZE(vmtp_members))
+            return config_tree_say(tree, key, err, "%s has no '%.40s'%s%s%s", map, key->text,
+                                   near ? ": did you mean " : "", near ? near : "",
+                                   near ? "?" : "");
+        if (config_node_null(inside))
+            continue;
+        if (strcmp(vmtp_members[i].form, "map") == 0 && inside->kind != CONFIG_MAP)
+            return config_tree_say(tree, inside, err, "%s: takes a mapping", name);
+        if (strcmp(vmtp_members[i].form, "map") != 0 &&
+            vmtp_check_scalar(name, vmtp_members[i].form, tree, inside, err) < 0)
+            return -EINVAL;
+    }
+    return 0;
 }
 
 /* "[2, 5]" percent: what is allowed at most is the target of our search. */
@@ -165,38 +217,40 @@ static int vmtp_range(const struct config_vmtp_key *key, const struct config_tre
 static int vmtp_take_option(const struct config_vmtp_key *key, const struct config_tree *tree,
                             const struct config_node *value, char **ret_text, struct err *err)
 {
+    bool kbps = strcmp(key->form, "kbps") == 0;
     int r;
 
     if (strcmp(key->form, "sizes") == 0)
-        return vmtp_join(key, tree, value, ret_text, err);
+        return config_tree_join(tree, key->key, value, ret_text, err);
     if (strcmp(key->form, "range") == 0)
         return vmtp_range(key, tree, value, ret_text, err);
-    r = vmtp_check_scalar(key, tree, value, err);
+    r = vmtp_check_scalar(key->key, key->form, tree, value, err);
     if (r < 0)
         return r;
     /* VMTP counts bandwidth in kbit/s, and 0 is none. */
-    if (strcmp(key->form, "kbps") == 0 && strspn(value->text, "0") != strlen(value->text))
-        r = asprintf(ret_text, "%sk", value->text);
+    if (kbps && strspn(value->text, "0") == strlen(value->text))
+        r = asprintf(ret_text, "%s", "");
     else
-        r = asprintf(ret_text, "%s", strcmp(key->form, "kbps") == 0 ? "" : value->text);
+        r = asprintf(ret_text, "%s%s", value->text, kbps ? "k" : "");
     return r < 0 ? err_set(err, ENOMEM, "%s", tree->name) : 0;
 }
 
 int config_vmtp_take(const struct config_vmtp_key *key, const struct config_tree *tree,
                      const struct config_node *value, char **ret_text, struct err *err)
 {
+    static const char *const lists[] = {"list", "addresses", "networks", NULL};
+    static const char *const maps[] = {"flavor", "fluentd", NULL};
+
     *ret_text = NULL;
     if (config_node_null(value))
         return 0;
     if (key->kind == CONFIG_VMTP_OPTION)
         return vmtp_take_option(key, tree, value, ret_text, err);
-    if (strcmp(key->form, "list") == 0)
-        return vmtp_join(key, tree, value, NULL, err);
-    if (strcmp(key->form, "map") == 0)
-        return value->kind == CONFIG_MAP
-                   ? 0
-                   : config_tree_say(tree, value, err, "%s: takes a mapping", key->key);
-    if (vmtp_check_scalar(key, tree, value, err) < 0)
+    if (vmtp_word(key->form, lists))
+        return vmtp_check_list(key->key, key->form, tree, value, err);
+    if (vmtp_word(key->form, maps))
+        return vmtp_check_map(key->form, tree, value, err);
+    if (vmtp_check_scalar(key->key, key->form, tree, value, err) < 0)
         return -EINVAL;
     if (key->kind == CONFIG_VMTP_DEAD && strcmp(value->text, key->standard) != 0)
         return config_tree_say(tree, value, err, "%s: %s", key->key, key->reason);

@@ -18,7 +18,8 @@ enum config_vmtp_kind {
 struct config_vmtp_key {
     const char *key;
     enum config_vmtp_kind kind;
-    const char *form;     /* what a value is: text, flag, number, list, sizes, range, map */
+    const char *
+        form; /* what a value is: text, flag, number, kbps, ipv6_mode, list, addresses, networks, sizes, range, flavor, fluentd */
     const char *option;   /* CONFIG_VMTP_OPTION: ours */
     const char *standard; /* CONFIG_VMTP_DEAD: what VMTP's own file says, which is taken */
     const char *reason;   /* CONFIG_VMTP_DEAD: what to do instead */

@@ -4,6 +4,8 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "plan/places.h"
+#include "plan/run_options.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -150,7 +152,7 @@ void fact_round_address(struct run_result *run, const char *name, unsigned k, co
     }
 }
 
-static int fact_round_reach(const struct fact_asks *asks, const struct pair_options *reach,
+static int fact_round_reach(const struct fact_asks *asks, struct pair_options *reach,
                             struct peer_set *set, struct run_result *run, fact_round_talk *talk,
                             void *arg)
 {
@@ -160,7 +162,10 @@ static int fact_round_reach(const struct fact_asks *asks, const struct pair_opti
         struct peer *peer = NULL;
         struct err err = {0};
         char text[512];
-        int r = pair_run_agent(reach, &ask->at, ask->text, ask->text, set, run, &peer, &err);
+        int r;
+
+        reach->password = ask->there.password;
+        r = pair_run_agent(reach, &ask->there.at, ask->text, ask->text, set, run, &peer, &err);
 
         if (r == -ECANCELED)
             return r;
@@ -179,16 +184,28 @@ static int fact_round_reach(const struct fact_asks *asks, const struct pair_opti
     return 0;
 }
 
-int fact_round_begin(const struct fact_asks *asks, const char *agent, int32_t nice,
-                     struct peer_set *set, struct run_result *run, fact_round_talk *talk, void *arg)
+int fact_round_begin(const struct run_options *options, struct peer_set *set,
+                     struct run_result *run, fact_round_talk *talk, void *arg)
 {
     AUTO(free_p) struct pair_options *reach = calloc(1, sizeof *reach); /* large */
     int r = 0;
 
     if (reach) {
-        reach->nice = nice;
-        text_copy(reach->agent, sizeof reach->agent, agent);
-        r = fact_round_reach(asks, reach, set, run, talk, arg);
+        reach->nice = options->nice;
+        reach->host_keys = options->host_keys;
+        reach->become = options->become;
+        text_copy(reach->agent, sizeof reach->agent, options->agent);
+        text_copy(reach->agent_there, sizeof reach->agent_there, options->agent_there);
+        text_copy(reach->known_hosts, sizeof reach->known_hosts, options->known_hosts);
+        text_copy(reach->ssh_config, sizeof reach->ssh_config, options->ssh_config);
+        r = fact_round_reach(&options->fact_asks, reach, set, run, talk, arg);
     }
     return r < 0 ? r : fact_round_before(set, run);
+}
+
+void fact_asks_done(struct fact_asks *asks)
+{
+    for (uint32_t i = 0; i < asks->n; i++)
+        places_wipe(&asks->ask[i].there);
+    *asks = (struct fact_asks){0};
 }

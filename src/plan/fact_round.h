@@ -16,15 +16,20 @@ enum { FACT_ROUND_MAX_ASKS = 8 };
 
 /* Machines that are only asked: --controller-node, --node. */
 struct fact_ask {
-    struct endpoint_text at;
-    char text[64]; /* as the user wrote it */
+    struct resource_there there; /* its password is owned */
+    char text[64];               /* what it is called, without its password */
     enum node_role role;
 };
+
+struct run_options;
 
 struct fact_asks {
     struct fact_ask ask[FACT_ROUND_MAX_ASKS];
     uint32_t n;
 };
+
+/* Wipes the passwords. Takes a zeroed one. */
+void fact_asks_done(struct fact_asks *asks);
 
 typedef void fact_round_talk(void *arg, const char *text);
 
@@ -33,12 +38,11 @@ void fact_round_machine(struct run_result *run, const struct peer *peer, bool no
                         const char *address);
 
 /*
- * Start an agent (a program of this machine) on each machine that is to be asked, and ask all of the run. One that is not
+ * Start an agent on each machine that is to be asked, and ask all of the run. One that is not
  * reached is in the run with the reason, and told of. errors: -ECANCELED a signal came
  */
-int fact_round_begin(const struct fact_asks *asks, const char *agent, int32_t nice,
-                     struct peer_set *set, struct run_result *run, fact_round_talk *talk,
-                     void *arg);
+int fact_round_begin(const struct run_options *options, struct peer_set *set,
+                     struct run_result *run, fact_round_talk *talk, void *arg);
 
 /* The data address of the k-th machine of that name. */
 void fact_round_address(struct run_result *run, const char *name, unsigned k, const char *address);

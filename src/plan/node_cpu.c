@@ -163,18 +163,21 @@ static void node_cpu_collect(struct node_cpu_watch *w, struct node_cpus *nodes)
                      w->start_ns + w->duration_ns + (uint64_t)MONITOR_ANSWER_S * CLOCK_S, nodes);
 }
 
-void node_cpu_begin(struct peer_set *set, uint64_t start_ns, uint64_t duration_ns)
+static void node_cpu_window(struct node_cpu_watch *w, uint64_t start_ns, uint64_t duration_ns,
+                            bool baseline)
 {
-    struct node_cpu_watch *w = set->cpu;
-
-    if (!w)
-        return;
     w->start_ns = start_ns;
     w->duration_ns = duration_ns;
     for (unsigned i = 0; i < w->n_machines; i++)
         node_cpu_ask(&w->machines[i], start_ns, duration_ns);
     if (w->monitors)
-        monitors_begin(w->monitors, start_ns, start_ns + duration_ns, false);
+        monitors_begin(w->monitors, start_ns, start_ns + duration_ns, baseline);
+}
+
+void node_cpu_begin(struct peer_set *set, uint64_t start_ns, uint64_t duration_ns)
+{
+    if (set->cpu)
+        node_cpu_window(set->cpu, start_ns, duration_ns, false);
 }
 
 /* The first word of a monitor that does not answer, or of a machine that a monitor only tells of now. */
@@ -247,12 +250,7 @@ static void node_cpu_look_before(struct peer_set *set, uint64_t baseline_ns)
     struct node_cpus nodes = {0};
     uint64_t start = clock_mono_ns();
 
-    w->start_ns = start;
-    w->duration_ns = baseline_ns;
-    for (unsigned i = 0; i < w->n_machines; i++)
-        node_cpu_ask(&w->machines[i], start, baseline_ns);
-    if (w->monitors)
-        monitors_begin(w->monitors, start, start + baseline_ns, true);
+    node_cpu_window(w, start, baseline_ns, true);
     node_cpu_wait(set, w, start + baseline_ns + (uint64_t)NODE_CPU_ANSWER_S * CLOCK_S);
     node_cpu_collect(w, &nodes);
     w->duration_ns = 0;

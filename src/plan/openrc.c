@@ -11,35 +11,6 @@
 
 enum { OPENRC_NAMES = 128, OPENRC_NAME_SIZE = 64, OPENRC_VALUE_SIZE = 1024 };
 
-static const struct {
-    const char *name, *older; /* Keystone v2 said tenant */
-    bool secret;
-} openrc_fields[OPENRC_FIELDS] = {
-    [OPENRC_AUTH_URL] = {"OS_AUTH_URL", NULL, false},
-    [OPENRC_USERNAME] = {"OS_USERNAME", NULL, false},
-    [OPENRC_USER_ID] = {"OS_USER_ID", NULL, false},
-    [OPENRC_PASSWORD] = {"OS_PASSWORD", NULL, true},
-    [OPENRC_PROJECT_NAME] = {"OS_PROJECT_NAME", "OS_TENANT_NAME", false},
-    [OPENRC_PROJECT_ID] = {"OS_PROJECT_ID", "OS_TENANT_ID", false},
-    [OPENRC_USER_DOMAIN_NAME] = {"OS_USER_DOMAIN_NAME", NULL, false},
-    [OPENRC_USER_DOMAIN_ID] = {"OS_USER_DOMAIN_ID", NULL, false},
-    [OPENRC_PROJECT_DOMAIN_NAME] = {"OS_PROJECT_DOMAIN_NAME", NULL, false},
-    [OPENRC_PROJECT_DOMAIN_ID] = {"OS_PROJECT_DOMAIN_ID", NULL, false},
-    [OPENRC_REGION_NAME] = {"OS_REGION_NAME", NULL, false},
-    [OPENRC_INTERFACE] = {"OS_INTERFACE", "OS_ENDPOINT_TYPE", false},
-    [OPENRC_IDENTITY_API_VERSION] = {"OS_IDENTITY_API_VERSION", NULL, false},
-    [OPENRC_CACERT] = {"OS_CACERT", NULL, false},
-    [OPENRC_AUTH_TYPE] = {"OS_AUTH_TYPE", NULL, false},
-    [OPENRC_TOKEN] = {"OS_TOKEN", NULL, true},
-    [OPENRC_CREDENTIAL_ID] = {"OS_APPLICATION_CREDENTIAL_ID", NULL, false},
-    [OPENRC_CREDENTIAL_NAME] = {"OS_APPLICATION_CREDENTIAL_NAME", NULL, false},
-    [OPENRC_CREDENTIAL_SECRET] = {"OS_APPLICATION_CREDENTIAL_SECRET", NULL, true},
-    [OPENRC_CLOUD] = {"OS_CLOUD", NULL, false},
-};
-
-const char *openrc_name(enum openrc_field field) { return openrc_fields[field].name; }
-bool openrc_secret(enum openrc_field field) { return openrc_fields[field].secret; }
-
 struct openrc_variable {
     char name[OPENRC_NAME_SIZE], value[OPENRC_VALUE_SIZE];
     unsigned line;
@@ -117,6 +88,7 @@ static int openrc_expand(struct openrc_parse *p, const char **at, struct openrc_
 /* A word of the shell at *at, quotes and all, behind v's value. */
 static int openrc_value(struct openrc_parse *p, const char **at, struct openrc_variable *v)
 {
+    const char *begin = *at, *home = getenv("HOME");
     char quote = 0;
     int r = 0;
 
@@ -128,7 +100,12 @@ static int openrc_value(struct openrc_parse *p, const char **at, struct openrc_v
         }
         if (!quote && (isblank((unsigned char)*s) || *s == ';' || *s == '\r'))
             return 0;
-        if (*s == quote || (!quote && (*s == '\'' || *s == '"'))) {
+        if (!quote && *s == '$' && (s[1] == '\'' || s[1] == '"'))
+            return openrc_say(p, "$'…' is not understood: write the value in plain quotes");
+        if (!quote && s == begin && *s == '~' && (!s[1] || strchr("/ \t\r\n;", s[1])) && home) {
+            r = openrc_put(p, v, home, strlen(home));
+            s++;
+        } else if (*s == quote || (!quote && (*s == '\'' || *s == '"'))) {
             quote = (char)(quote ? 0 : *s);
             s++;
         } else if (*s == '$' && quote != '\'' && (openrc_word(s + 1) || strchr("{(", s[1])) &&
@@ -182,17 +159,36 @@ static bool openrc_is(const char *s, const char *word)
     return strncmp(s, word, n) == 0 && (isblank((unsigned char)s[n]) || openrc_end(s + n));
 }
 
+/* Behind what is only printed: at one of stops, or at the end of the line. */
+static const char *openrc_skip(const char *s, const char *stops)
+{
+    char quote = 0;
+
+    for (; *s && *s != '\n' && (quote || !strchr(stops, *s)); s++)
+        if (*s == '\\' && quote != '\'' && s[1] && s[1] != '\n')
+            s++;
+        else if (*s == quote)
+            quote = 0;
+        else if (!quote && (*s == '"' || *s == '\''))
+            quote = *s;
+    return s;
+}
+
 /* "read -sr NAME": what it takes is to be asked for. */
 static int openrc_ask(struct openrc_parse *p, const char *s)
 {
     const char *empty = "";
     struct openrc_variable *v;
 
-    for (s = openrc_blank(s + 4); *s == '-'; s = openrc_blank(s))
-        if (s[1] == 'p')
-            return openrc_say(p, "read -p is not understood: echo the prompt before it");
-        else
-            s += strcspn(s, " \t\n");
+    for (s = openrc_blank(s + 4); *s == '-'; s = openrc_blank(s)) {
+        size_t len = strcspn(s, " \t\n");
+        bool prompts = s[len - 1] == 'p';
+
+        s += len;
+        s = openrc_blank(s);
+        if (prompts)
+            s = openrc_skip(s, " \t;");
+    }
     if (openrc_word(s) == 0)
         return openrc_say(p, "read without a name");
     if (openrc_assign(p, s, openrc_word(s), &empty) < 0)
@@ -230,17 +226,22 @@ static bool openrc_tidies(const char *s)
     return (strncmp(line, "if [ -z \"$", 10) == 0 && strstr(line, "]; then unset ") &&
             strstr(line, "; fi") && !strchr(line, '`') && !strstr(line, "$(")) ||
            (strncmp(line, "for ", 4) == 0 && strstr(line, "set | awk") && strstr(line, "OS_") &&
-            strstr(line, "do unset $"));
+            (strstr(line, "do unset $") || strstr(line, "do unset \"$")));
 }
 
-static int openrc_line(struct openrc_parse *p, const char *s)
+/* One command at *at; then it is behind it: at its ';', or at the end. */
+static int openrc_command(struct openrc_parse *p, const char **at)
 {
-    bool exported;
+    const char *s = openrc_blank(*at), *end = s + strcspn(s, "\n");
+    bool exported = openrc_is(s, "export");
 
-    s = openrc_blank(s);
-    exported = openrc_is(s, "export");
-    if (openrc_end(s) || openrc_is(s, "echo") || openrc_tidies(s))
+    *at = end;
+    if (openrc_end(s) || openrc_tidies(s))
         return 0;
+    if (openrc_is(s, "echo")) {
+        *at = openrc_skip(s, ";");
+        return 0;
+    }
     if (openrc_is(s, "read"))
         return openrc_ask(p, s);
     if (openrc_is(s, "unset"))
@@ -249,46 +250,57 @@ static int openrc_line(struct openrc_parse *p, const char *s)
         s = openrc_blank(s + 6);
     while (!openrc_end(s)) {
         size_t len = openrc_word(s);
-        const char *at = s + len + 1;
+        const char *value = s + len + 1;
 
         if (len == 0 || (s[len] != '=' && !exported))
             return openrc_say(p, "this is no NAME=value: the file is read and not run as a shell "
                                  "would");
-        if (s[len] == '=' && openrc_assign(p, s, len, &at) < 0)
+        if (s[len] == '=' && openrc_assign(p, s, len, &value) < 0)
             return -EINVAL;
-        s = openrc_blank(s[len] == '=' ? at : s + len);
-        if (!exported && openrc_is(s, "export"))
-            return openrc_line(p, s);
+        s = s[len] == '=' ? value : s + len;
+        while (isblank((unsigned char)*s) || *s == '\r')
+            s++;
+        if (*s == ';' || (!exported && openrc_is(s, "export"))) {
+            *at = s;
+            return 0;
+        }
     }
     return 0;
 }
 
-/* What was set to the fields. */
-static int openrc_keep(struct openrc_parse *p, struct openrc *rc)
+static int openrc_line(struct openrc_parse *p, const char *s)
 {
-    for (size_t f = 0; f < OPENRC_FIELDS; f++) {
-        const struct openrc_variable *v = openrc_find(p, openrc_fields[f].name);
+    int r;
 
-        if ((!v || !v->value[0]) && openrc_fields[f].older && !(v && v->asked))
-            v = openrc_find(p, openrc_fields[f].older);
-        if (f == OPENRC_PASSWORD && v && v->asked) {
-            rc->ask_password = true;
-            continue;
-        }
-        if (!v || !v->value[0])
-            continue;
-        rc->value[f] = strdup(v->value);
-        rc->line[f] = v->line;
-        if (!rc->value[f])
+    do
+        r = openrc_command(p, &s);
+    while (r == 0 && !openrc_end(openrc_blank(s)));
+    return r;
+}
+
+/* What was set to the fields. */
+static int openrc_keep(struct openrc_parse *p, struct cloud_access *access)
+{
+    for (int f = 0; f < CLOUD_FIELDS; f++) {
+        const struct cloud_field_row *row = &cloud_fields[f];
+        const struct openrc_variable *v = openrc_find(p, row->variable);
+
+        if ((!v || !v->value[0]) && row->older && !(v && v->asked))
+            v = openrc_find(p, row->older);
+        if (f == CLOUD_PASSWORD && v && v->asked)
+            access->ask_password = true;
+        else if (v && cloud_access_set(access, (enum cloud_field)f, v->value, "%s:%u", p->file,
+                                       v->line) < 0)
             return err_set(p->err, ENOMEM, "%s", p->file);
     }
     return 0;
 }
 
-int openrc_parse(const char *name, const char *bytes, struct openrc *ret_rc, struct err *err)
+int openrc_parse(const char *name, const char *bytes, struct cloud_access *ret_access,
+                 struct err *err)
 {
     struct openrc_parse p = {.file = name, .line = 1, .err = err};
-    struct openrc rc = {0};
+    struct cloud_access access = {0};
     unsigned line = 0, column = 0;
     int r = 0;
 
@@ -297,23 +309,25 @@ int openrc_parse(const char *name, const char *bytes, struct openrc *ret_rc, str
     p.variable = calloc(OPENRC_NAMES, sizeof *p.variable);
     if (!p.variable)
         return err_set(err, ENOMEM, "%s", name);
+    if (strncmp(bytes, "\xef\xbb\xbf", 3) == 0)
+        bytes += 3; /* an editor's mark that this is UTF-8 */
     for (const char *s = bytes; r == 0 && *s; p.line++) {
         r = openrc_line(&p, s);
         s += strcspn(s, "\n");
         s += *s == '\n';
     }
     if (r == 0)
-        r = openrc_keep(&p, &rc);
+        r = openrc_keep(&p, &access);
     explicit_bzero(p.variable, OPENRC_NAMES * sizeof *p.variable);
     free(p.variable);
     if (r < 0)
-        openrc_done(&rc);
+        cloud_access_done(&access);
     else
-        *ret_rc = rc;
+        *ret_access = access;
     return r;
 }
 
-int openrc_read(const char *path, struct openrc *ret_rc, struct err *err)
+int openrc_read(const char *path, struct cloud_access *ret_access, struct err *err)
 {
     char *bytes = NULL;
     size_t size = 0;
@@ -326,34 +340,8 @@ int openrc_read(const char *path, struct openrc *ret_rc, struct err *err)
     else if (strlen(bytes) != size)
         r = err_say(err, "%s: this is no text: it has a zero byte", path);
     else
-        r = openrc_parse(path, bytes, ret_rc, err);
+        r = openrc_parse(path, bytes, ret_access, err);
     explicit_bzero(bytes, size);
     free(bytes);
     return r;
-}
-
-int openrc_environment(struct openrc *rc, struct err *err)
-{
-    for (size_t f = 0; f < OPENRC_FIELDS; f++) {
-        const char *value = getenv(openrc_fields[f].name);
-
-        if ((!value || !*value) && openrc_fields[f].older)
-            value = getenv(openrc_fields[f].older);
-        if (rc->value[f] || !value || !*value)
-            continue;
-        rc->value[f] = strdup(value);
-        if (!rc->value[f])
-            return err_set(err, ENOMEM, "memory for credentials");
-    }
-    return 0;
-}
-
-void openrc_done(struct openrc *rc)
-{
-    for (size_t f = 0; f < OPENRC_FIELDS; f++) {
-        if (rc->value[f])
-            explicit_bzero(rc->value[f], strlen(rc->value[f]));
-        free(rc->value[f]);
-    }
-    *rc = (struct openrc){0};
 }

@@ -21,6 +21,7 @@ static struct remote_options pair_remote(const struct pair_options *options, boo
     return (struct remote_options){.host_keys = options->host_keys,
                                    .config = options->ssh_config,
                                    .known_hosts = options->known_hosts,
+                                   .password = options->password,
                                    .become = agent && options->become,
                                    .interrupt_fd = interrupt_fd};
 }

@@ -48,6 +48,7 @@ struct pair_options {
     char ssh_config[256];              /* read instead of the user's own; "" that */
     char agent_there[256]; /* the agent as ssh:// hosts have it; "" agent is put there */
     bool become;           /* agents of ssh:// hosts run as root, by sudo */
+    const char *password;  /* lent: of ssh:// endpoints, tried before keys; NULL none */
 };
 
 enum pair_end { PAIR_DONE, PAIR_FAILED, PAIR_ENVIRONMENT, PAIR_UNREACHABLE, PAIR_INTERRUPTED };

@@ -104,16 +104,18 @@ int places_complete(struct places *places, struct err *err)
     return r;
 }
 
+void places_wipe(struct resource_there *there)
+{
+    if (there->password)
+        explicit_bzero(there->password, strlen(there->password));
+    free(there->password);
+    there->password = NULL;
+}
+
 void places_done(struct places *places)
 {
-    for (unsigned i = 0; i < places->n; i++) {
-        char *password = places->place[i].there.password;
-
-        if (password)
-            explicit_bzero(password, strlen(password));
-        free(password);
-        places->place[i].there.password = NULL;
-    }
+    for (unsigned i = 0; i < places->n; i++)
+        places_wipe(&places->place[i].there);
     places->n = 0;
 }
 

@@ -50,5 +50,8 @@ void places_fill(const struct places *places, struct scenario ret_rows[SCENARIO_
 /* Its resource, as a driver takes it; lent by places. */
 const struct resource *places_resource(const struct places *places, unsigned i);
 
+/* Wipes and frees the password. */
+void places_wipe(struct resource_there *there);
+
 /* How it is named, without its password: "ssh://root@10.0.0.5?if=eth5", "exec:podman exec -i c". Returns ret. */
 const char *places_show(const struct resource_there *there, char *ret, size_t size);

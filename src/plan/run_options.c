@@ -28,7 +28,11 @@ void run_options_default(struct run_options *options)
     };
 }
 
-void run_options_done(struct run_options *options) { places_done(&options->places); }
+void run_options_done(struct run_options *options)
+{
+    places_done(&options->places);
+    fact_asks_done(&options->fact_asks);
+}
 
 void run_options_quick(struct run_options *options) { options->time_ns = CLOCK_S; }
 

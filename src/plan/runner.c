@@ -487,8 +487,8 @@ static void runner_facts(struct runner *r)
         runner_data_address(r, s, peer, address);
         fact_round_machine(r->run, peer, s->resource->kind == RESOURCE_NODE, address);
     }
-    if (fact_round_begin(&r->options->fact_asks, r->options->agent, r->options->nice, &r->peers,
-                         r->run, r->hooks->on_talk, r->hooks->arg) == -ECANCELED)
+    if (fact_round_begin(r->options, &r->peers, r->run, r->hooks->on_talk, r->hooks->arg) ==
+        -ECANCELED)
         r->interrupted = true;
 }
 

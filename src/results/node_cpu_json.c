@@ -2,9 +2,9 @@
 #include "results/node_cpu_json.h"
 
 #include "base/auto.h"
+#include "base/text.h"
 #include "results/doc.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,8 +93,25 @@ static int node_cpu_json_numbers(json_t *o, const struct node_cpu *node)
     return bad;
 }
 
-static json_t *node_cpu_json_one(const struct node_cpu *node)
+/* A list of what one() makes of each of items[n], which are size bytes apart. */
+static json_t *node_cpu_json_list(const void *items, uint32_t n, size_t size,
+                                  json_t *(*one)(const void *item))
 {
+    json_t *list = json_array();
+    int bad = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        bad |= json_array_append_new(list, one((const char *)items + i * size));
+    if (bad) {
+        json_decref(list);
+        return NULL;
+    }
+    return list;
+}
+
+static json_t *node_cpu_json_one(const void *item)
+{
+    const struct node_cpu *node = item;
     json_t *o = json_object();
     int bad = json_object_set_new(o, "node", doc_string(node->node));
 
@@ -118,20 +135,12 @@ static json_t *node_cpu_json_one(const struct node_cpu *node)
 
 json_t *node_cpu_json(const struct node_cpus *nodes)
 {
-    json_t *list = json_array();
-    int bad = 0;
-
-    for (uint32_t i = 0; i < nodes->n; i++)
-        bad |= json_array_append_new(list, node_cpu_json_one(&nodes->node[i]));
-    if (bad) {
-        json_decref(list);
-        return NULL;
-    }
-    return list;
+    return node_cpu_json_list(nodes->node, nodes->n, sizeof *nodes->node, node_cpu_json_one);
 }
 
-static json_t *node_cpu_json_known(const struct cpu_node *node)
+static json_t *node_cpu_json_known(const void *item)
 {
+    const struct cpu_node *node = item;
     json_t *o = json_object();
     int bad = json_object_set_new(o, "node", doc_string(node->node));
 
@@ -155,31 +164,10 @@ static json_t *node_cpu_json_known(const struct cpu_node *node)
 
 json_t *node_cpu_json_run(const struct cpu_nodes *nodes)
 {
-    json_t *list = json_array();
-    int bad = 0;
-
-    for (uint32_t i = 0; i < nodes->n; i++)
-        bad |= json_array_append_new(list, node_cpu_json_known(&nodes->node[i]));
-    if (bad) {
-        json_decref(list);
-        return NULL;
-    }
-    return list;
+    return node_cpu_json_list(nodes->node, nodes->n, sizeof *nodes->node, node_cpu_json_known);
 }
 
 /* ---- in words ---- */
-
-/* Add words; what does not fit is left out. */
-__attribute__((format(printf, 2, 3))) static void node_cpu_json_say(char ret[NODE_CPU_JSON_LINE],
-                                                                    const char *fmt, ...)
-{
-    size_t used = strlen(ret);
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(ret + used, NODE_CPU_JSON_LINE - used, fmt, ap);
-    va_end(ap);
-}
 
 static void node_cpu_json_name(const json_t *node, char ret[NODE_CPU_JSON_LINE])
 {
@@ -189,10 +177,10 @@ static void node_cpu_json_name(const json_t *node, char ret[NODE_CPU_JSON_LINE])
     doc_clean(name, sizeof name, doc_text(node, "node"));
     snprintf(ret, NODE_CPU_JSON_LINE, "CPU of %s", name);
     if (strcmp(source, node_cpu_source_name[NODE_CPU_GMOND]) == 0)
-        node_cpu_json_say(ret, " (gmond)");
+        text_add(ret, NODE_CPU_JSON_LINE, " (gmond)");
     else if (strcmp(source, node_cpu_source_name[NODE_CPU_EXPORTER]) == 0)
-        node_cpu_json_say(ret, " (node exporter)");
-    node_cpu_json_say(ret, ": ");
+        text_add(ret, NODE_CPU_JSON_LINE, " (node exporter)");
+    text_add(ret, NODE_CPU_JSON_LINE, ": ");
 }
 
 static void node_cpu_json_modes(const json_t *node, char ret[NODE_CPU_JSON_LINE])
@@ -206,11 +194,11 @@ static void node_cpu_json_modes(const json_t *node, char ret[NODE_CPU_JSON_LINE]
         snprintf(key, sizeof key, "%s_share", cpu_mode_name[m]);
         if (!doc_number(node, key, &share))
             continue;
-        node_cpu_json_say(ret, "%s%s %.0f", before, cpu_mode_name[m], share * 100);
+        text_add(ret, NODE_CPU_JSON_LINE, "%s%s %.0f", before, cpu_mode_name[m], share * 100);
         before = ", ";
     }
     if (before[0] == ',')
-        node_cpu_json_say(ret, ")");
+        text_add(ret, NODE_CPU_JSON_LINE, ")");
 }
 
 void node_cpu_json_line(const json_t *node, char ret[NODE_CPU_JSON_LINE])
@@ -221,22 +209,22 @@ void node_cpu_json_line(const json_t *node, char ret[NODE_CPU_JSON_LINE])
     doc_clean(note, sizeof note, doc_text(node, "note"));
     node_cpu_json_name(node, ret);
     if (!doc_number(node, "busy_share", &v)) {
-        node_cpu_json_say(ret, "not known: %s", *note ? note : "it was not told");
+        text_add(ret, NODE_CPU_JSON_LINE, "not known: %s", *note ? note : "it was not told");
         return;
     }
-    node_cpu_json_say(ret, "%.0f %% busy", v * 100);
+    text_add(ret, NODE_CPU_JSON_LINE, "%.0f %% busy", v * 100);
     node_cpu_json_modes(node, ret);
     if (doc_count(node, "samples") > 1 && doc_number(node, "max_busy_share", &v))
-        node_cpu_json_say(ret, ", at most %.0f %%", v * 100);
+        text_add(ret, NODE_CPU_JSON_LINE, ", at most %.0f %%", v * 100);
     if (doc_number(node, "busiest_core.busy_share", &v))
-        node_cpu_json_say(ret, ", cpu%llu %.0f %%",
-                          (unsigned long long)doc_count(node, "busiest_core.cpu"), v * 100);
+        text_add(ret, NODE_CPU_JSON_LINE, ", cpu%llu %.0f %%",
+                 (unsigned long long)doc_count(node, "busiest_core.cpu"), v * 100);
     if (doc_number(node, "baseline_busy_share", &v))
-        node_cpu_json_say(ret, ", before %.0f %%", v * 100);
+        text_add(ret, NODE_CPU_JSON_LINE, ", before %.0f %%", v * 100);
     if (doc_number(node, "cpu_s_per_gb", &v))
-        node_cpu_json_say(ret, ", %.3g CPU s/GB", v);
+        text_add(ret, NODE_CPU_JSON_LINE, ", %.3g CPU s/GB", v);
     if (*note)
-        node_cpu_json_say(ret, "; %s", note);
+        text_add(ret, NODE_CPU_JSON_LINE, "; %s", note);
 }
 
 /* Over all measurements that one machine is part of. */
@@ -288,18 +276,18 @@ bool node_cpu_json_whole(const json_t *document, size_t k, char ret[NODE_CPU_JSO
     }
     node_cpu_json_name(known, ret);
     if (sum.n) {
-        node_cpu_json_say(ret, "mean %.0f %% busy, at most %.0f %%", sum.busy / sum.n * 100,
-                          sum.max_busy * 100);
+        text_add(ret, NODE_CPU_JSON_LINE, "mean %.0f %% busy, at most %.0f %%",
+                 sum.busy / sum.n * 100, sum.max_busy * 100);
         if (sum.core > 0)
-            node_cpu_json_say(ret, ", cpu%llu %.0f %%", sum.core_id, sum.core * 100);
+            text_add(ret, NODE_CPU_JSON_LINE, ", cpu%llu %.0f %%", sum.core_id, sum.core * 100);
         if (doc_number(known, "baseline_busy_share", &v))
-            node_cpu_json_say(ret, ", before %.0f %%", v * 100);
+            text_add(ret, NODE_CPU_JSON_LINE, ", before %.0f %%", v * 100);
     } else {
         doc_clean(words, NODE_CPU_NOTE_SIZE, doc_text(known, "note"));
-        node_cpu_json_say(ret, "not known%s%s", *words ? ": " : "", words);
+        text_add(ret, NODE_CPU_JSON_LINE, "not known%s%s", *words ? ": " : "", words);
     }
     doc_clean(words, sizeof words, doc_text(known, "also"));
     if (*words)
-        node_cpu_json_say(ret, "; the same machine: %s", words);
+        text_add(ret, NODE_CPU_JSON_LINE, "; the same machine: %s", words);
     return true;
 }

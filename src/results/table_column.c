@@ -196,18 +196,6 @@ static void table_column_bytes(const json_t *m, const struct table_column_kind *
         snprintf(ret, TABLE_CELL_SIZE, " %s", size);
 }
 
-/* One more word behind those before it, as far as there is room. */
-__attribute__((format(printf, 2, 3))) static void table_column_more(char ret[TABLE_CELL_SIZE],
-                                                                    const char *fmt, ...)
-{
-    size_t used = strlen(ret);
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(ret + used, TABLE_CELL_SIZE - used, fmt, ap);
-    va_end(ap);
-}
-
 /* What is not as ever: other programs, who received, how the ends waited, what else was on the path. */
 static void table_column_how(const json_t *m, char ret[TABLE_CELL_SIZE])
 {
@@ -219,25 +207,25 @@ static void table_column_how(const json_t *m, char ret[TABLE_CELL_SIZE])
     for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
         doc_clean(text, sizeof text, doc_text(m, words[i]));
         if (*text)
-            table_column_more(ret, ", %.24s", text);
+            text_add(ret, TABLE_CELL_SIZE, ", %.24s", text);
     }
     if (json_is_true(doc_at(m, "spin")))
-        table_column_more(ret, ", spinning");
+        text_add(ret, TABLE_CELL_SIZE, ", spinning");
     if (json_is_true(doc_at(m, "pinned")))
-        table_column_more(ret, "%s",
-                          strcmp(placement, "same") == 0        ? ", on one CPU"
-                          : strcmp(placement, "different") == 0 ? ", on two CPUs"
-                                                                : ", pinned");
+        text_add(ret, TABLE_CELL_SIZE, "%s",
+                 strcmp(placement, "same") == 0        ? ", on one CPU"
+                 : strcmp(placement, "different") == 0 ? ", on two CPUs"
+                                                       : ", pinned");
     /* Echo and STAMP have a schedule as a rule, and so have probes under load. */
     if (!*load &&
         (strcmp(doc_text(m, "kind"), "rr") == 0 || strcmp(doc_text(m, "kind"), "crr") == 0) &&
         doc_number(m, "gap_ns", &gap_ns) && gap_ns > 0)
-        table_column_more(ret, ", every %s", text_show_time(gap_ns, text));
+        text_add(ret, TABLE_CELL_SIZE, ", every %s", text_show_time(gap_ns, text));
     doc_clean(text, sizeof text, load);
     if (strcmp(load, "idle") == 0)
-        table_column_more(ret, ", idle");
+        text_add(ret, TABLE_CELL_SIZE, ", idle");
     else if (*load)
-        table_column_more(ret, ", under load: %.10s", text);
+        text_add(ret, TABLE_CELL_SIZE, ", under load: %.10s", text);
 }
 
 void table_column_test(const struct table_row *row, const char *path, char ret[TABLE_CELL_SIZE])
@@ -266,9 +254,9 @@ void table_column_test(const struct table_row *row, const char *path, char ret[T
         *size = 0;
     snprintf(ret, TABLE_CELL_SIZE, "%s%s%.40s", kind->word, lean ? " lean" : "", size);
     if (flows > 1)
-        table_column_more(ret, " x%llu", (unsigned long long)flows);
+        text_add(ret, TABLE_CELL_SIZE, " x%llu", (unsigned long long)flows);
     if (strcmp(doc_text(m, "direction"), "reverse") == 0)
-        table_column_more(ret, " back");
+        text_add(ret, TABLE_CELL_SIZE, " back");
     table_column_how(m, ret);
 }
 
@@ -372,8 +360,8 @@ void table_column_rise(const struct table_row *row, char ret[TABLE_CELL_SIZE])
         if (!doc_number(row->measurement, rises[i].path, &v))
             continue;
         text_show_time(fabs(v), text);
-        table_column_more(ret, "%s%s %c%s", *ret ? ", " : "above idle: ", rises[i].word,
-                          v < 0 ? '-' : '+', text);
+        text_add(ret, TABLE_CELL_SIZE, "%s%s %c%s", *ret ? ", " : "above idle: ", rises[i].word,
+                 v < 0 ? '-' : '+', text);
     }
 }
 
@@ -443,8 +431,8 @@ bool table_column_target(const struct table_row *row, unsigned number, char ret[
         snprintf(ret, TABLE_CELL_SIZE, "PDR, loss up to %.3g %%: ", most * 100);
     else
         snprintf(ret, TABLE_CELL_SIZE, "NDR, no loss: ");
-    table_column_more(ret, "%s received, lost %s%s", rate, loss,
-                      json_is_false(doc_at(target, "confirmed")) ? ", not confirmed" : "");
+    text_add(ret, TABLE_CELL_SIZE, "%s received, lost %s%s", rate, loss,
+             json_is_false(doc_at(target, "confirmed")) ? ", not confirmed" : "");
     return true;
 }
 
@@ -456,7 +444,7 @@ static void table_column_placement(const struct table_row *row, const char *path
 
     doc_clean(ret, TABLE_CELL_SIZE - 16, doc_text(row->measurement, path));
     if (pinned)
-        table_column_more(ret, "%spinned", *ret ? ", " : "");
+        text_add(ret, TABLE_CELL_SIZE, "%spinned", *ret ? ", " : "");
     else if (!*ret)
         table_column_none(ret);
 }

@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct openrc rc = {0};
+    struct cloud_access rc = {0};
     struct err err = {0};
     char *text = malloc(size + 1);
     int r;
@@ -24,11 +24,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     r = openrc_parse("rc", text, &rc, &err);
     if (r < 0 && (r != -EINVAL || strncmp(err.text, "rc:", 3) != 0))
         abort();
-    for (size_t f = 0; f < OPENRC_FIELDS; f++) {
-        if (rc.value[f] && (r < 0 || !rc.value[f][0] || !rc.line[f]))
+    for (size_t f = 0; f < CLOUD_FIELDS; f++) {
+        if (rc.value[f] && (r < 0 || !rc.value[f][0] || !rc.from[f]))
             abort();
     }
-    openrc_done(&rc);
+    cloud_access_done(&rc);
     free(text);
     return 0;
 }

@@ -268,7 +268,8 @@ static void test_rows_of_all_commands(void **state)
             assert_string_not_equal(row->name, "debug");
             assert_true(row->letter != 'h' && row->letter != 'd');
             assert_int_equal(row->type == OPTION_FLAG || row->type == OPTION_OFF, row->arg == NULL);
-            assert_int_equal(row->type == OPTION_CALL, row->call != NULL);
+            assert_int_equal(row->type == OPTION_CALL || row->type == OPTION_EACH,
+                             row->call != NULL);
             assert_true(row->type != OPTION_TEXT || row->size > 1);
             for (size_t k = 0; k < i; k++) {
                 assert_string_not_equal(row->name, (*c)->rows[k].name);

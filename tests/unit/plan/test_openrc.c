@@ -32,20 +32,23 @@ static void test_values(void **state)
         {"OS_USERNAME=\nif [ -z \"$OS_USERNAME\" ]; then unset OS_USERNAME; fi", NULL},
         {"PS1='[\\u]\\$ '\nOS_USERNAME=a$", "a$"},
         {"echo $(rm x)\nOS_USERNAME=a", "a"},
+        {"echo 'a;' ; export X=y;OS_USERNAME=b", "b"},
+        {"\xef\xbb\xbfOS_USERNAME=a", "a"},
+        {"read -s -p \"$USER: \" X\nOS_USERNAME=a", "a"},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct openrc rc = {0};
+        struct cloud_access rc = {0};
         struct err err = {0};
 
         if (openrc_parse("rc", rows[i].text, &rc, &err) < 0)
             fail_msg("%s: %s", rows[i].text, err.text);
         if (rows[i].user)
-            assert_string_equal(rc.value[OPENRC_USERNAME], rows[i].user);
+            assert_string_equal(rc.value[CLOUD_USERNAME], rows[i].user);
         else
-            assert_null(rc.value[OPENRC_USERNAME]);
-        openrc_done(&rc);
+            assert_null(rc.value[CLOUD_USERNAME]);
+        cloud_access_done(&rc);
     }
 }
 
@@ -62,14 +65,16 @@ static void test_what_is_refused_names_its_line_and_no_value(void **state)
         {"OS_PASSWORD=hush|x", "rc:1: this is shell"},
         {"source hush", "rc:1: this is no NAME=value"},
         {"if true; then", "rc:1: this is no NAME=value"},
-        {"read -p hush X", "rc:1: read -p"},
+        {"read -p hush", "rc:1: read without a name"},
+        {"export OS_PASSWORD=hush;hush", "rc:1: this is no NAME=value"},
+        {"OS_PASSWORD=$'hush'", "rc:1: $'…' is not understood"},
         {"1A=hush", "rc:1: this is no NAME=value"},
         {"A=\xff", "rc:1:3: this is no text in UTF-8"},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct openrc rc = {0};
+        struct cloud_access rc = {0};
         struct err err = {0};
 
         assert_int_equal(openrc_parse("rc", rows[i].text, &rc, &err), -EINVAL);
@@ -81,18 +86,18 @@ static void test_what_is_refused_names_its_line_and_no_value(void **state)
 
 static void test_a_password_that_is_typed_is_asked_for(void **state)
 {
-    struct openrc rc = {0};
+    struct cloud_access rc = {0};
 
     (void)state;
     assert_int_equal(openrc_parse("rc", "read -sr IN\nexport OS_PASSWORD=$IN\n", &rc, NULL), 0);
     assert_true(rc.ask_password);
-    assert_null(rc.value[OPENRC_PASSWORD]);
-    openrc_done(&rc);
+    assert_null(rc.value[CLOUD_PASSWORD]);
+    cloud_access_done(&rc);
 }
 
 static void test_the_environment_fills_what_the_file_leaves_open(void **state)
 {
-    struct openrc rc = {0};
+    struct cloud_access rc = {0};
     const char *format = getenv("CMOCKA_MESSAGE_OUTPUT");
     char output[16];
 
@@ -105,11 +110,12 @@ static void test_the_environment_fills_what_the_file_leaves_open(void **state)
     setenv("OS_USERNAME", "env", 1);
     setenv("OS_TENANT_NAME", "tenant", 1);
     assert_int_equal(openrc_parse("rc", "OS_USERNAME=file", &rc, NULL), 0);
-    assert_int_equal(openrc_environment(&rc, NULL), 0);
-    assert_string_equal(rc.value[OPENRC_USERNAME], "file");
-    assert_string_equal(rc.value[OPENRC_PROJECT_NAME], "tenant");
-    assert_true(rc.line[OPENRC_USERNAME] == 1 && rc.line[OPENRC_PROJECT_NAME] == 0);
-    openrc_done(&rc);
+    assert_int_equal(cloud_access_environment(&rc, false, NULL), 0);
+    assert_string_equal(rc.value[CLOUD_USERNAME], "file");
+    assert_string_equal(rc.value[CLOUD_PROJECT_NAME], "tenant");
+    assert_string_equal(rc.from[CLOUD_USERNAME], "rc:1");
+    assert_string_equal(rc.from[CLOUD_PROJECT_NAME], "environment");
+    cloud_access_done(&rc);
 }
 
 int main(void)
