@@ -167,6 +167,11 @@ struct remote_options {
     int interrupt_fd; /* lent: readable when the user wants to stop; -1 none */
     const char *
         password; /* lent: tried before keys; it is copied, and wiped when the login is over; NULL none */
+    const char *
+        beat; /* lent, constant: what an agent that runs is told from time to time until its caller speaks to it, as he may
+                 have others to wait for; NULL nothing */
+    void (*on_wait)(void *arg); /* called once a second while a host is waited for; NULL none */
+    void *wait_arg;             /* lent */
 };
 
 /*

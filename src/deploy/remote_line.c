@@ -152,6 +152,15 @@ static void line_carry(struct remote_line *line)
     }
 }
 
+/* Its caller is to hear of it before anything else is waited for. */
+static bool line_has_ended(struct remote_line *line)
+{
+    for (struct remote *remote = line_first(line); remote; remote = remote->next)
+        if (remote->running && remote->ended && remote_is_empty(&remote->here))
+            return true;
+    return false;
+}
+
 /* One poll for all there is to wait for. 1 fd has events; 2 something else; 0 nothing; -ECANCELED the line is to end. */
 static int line_wait(struct remote_line *line, int fd, short events, int ms)
 {
@@ -208,7 +217,7 @@ int remote_line_turn(struct remote_line *line, struct remote *starting, uint64_t
     line_carry(line);
     if (starting && line_is_told(starting))
         return -ECANCELED;
-    if (starting && n_came != line->n_came)
+    if (starting ? n_came != line->n_came : line_has_ended(line))
         return 1;
     if (!alone || (starting && line_first(line) != starting))
         most_ms = LINE_STARTING_MS;
@@ -290,6 +299,7 @@ static void line_start(struct remote_line *line, struct remote *remote)
         r = err_set(&err, ECANCELED, "reaching %s", line->at.arg);
     if (r == 0) {
         remote->running = true;
+        remote->beat_ns = clock_mono_ns() + (uint64_t)REMOTE_BEAT_S * CLOCK_S;
         text_copy(remote->address, sizeof remote->address, line->address);
     } else {
         line_take_out(line, remote);

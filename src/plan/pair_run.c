@@ -15,21 +15,25 @@
 
 enum { PAIR_HELLO_S = 10, PAIR_CLOCK_ASKS = 5, PAIR_QUIT_MS = 500 };
 
+/* set: whom to look after meanwhile; NULL nobody */
 static struct remote_options pair_remote(const struct pair_options *options, bool agent,
-                                         int interrupt_fd)
+                                         struct peer_set *set)
 {
     return (struct remote_options){.host_keys = options->host_keys,
                                    .config = options->ssh_config,
                                    .known_hosts = options->known_hosts,
                                    .become = agent && options->become,
-                                   .interrupt_fd = interrupt_fd};
+                                   .beat = PEER_BEAT,
+                                   .on_wait = set ? peer_on_wait : NULL,
+                                   .wait_arg = set,
+                                   .interrupt_fd = set ? set->interrupt_fd : -1};
 }
 
 static int pair_spawn(const struct pair_options *options, const struct endpoint_text *endpoint,
-                      bool put, int interrupt_fd, char *const argv[], struct spawned *ret,
+                      bool put, struct peer_set *set, char *const argv[], struct spawned *ret,
                       struct err *err)
 {
-    const struct remote_options remote = pair_remote(options, put, interrupt_fd);
+    const struct remote_options remote = pair_remote(options, put, set);
 
     return spawn_at(endpoint, &remote, put, options->agent_there, argv, ret, err);
 }
@@ -37,12 +41,12 @@ static int pair_spawn(const struct pair_options *options, const struct endpoint_
 int pair_run_spawn(const struct pair_options *options, const struct endpoint_text *endpoint,
                    char *const argv[], struct spawned *ret, struct err *err)
 {
-    return pair_spawn(options, endpoint, false, -1, argv, ret, err);
+    return pair_spawn(options, endpoint, false, NULL, argv, ret, err);
 }
 
 void pair_run_ahead(const struct pair_options *options, const struct endpoint_text *endpoint)
 {
-    const struct remote_options remote = pair_remote(options, true, -1);
+    const struct remote_options remote = pair_remote(options, true, NULL);
     struct peer_program program;
 
     if (endpoint->kind != ENDPOINT_SSH)
@@ -62,7 +66,7 @@ int pair_run_agent(const struct pair_options *options, const struct endpoint_tex
     int r;
 
     peer_program_init(&program, options->agent, options->nice);
-    r = pair_spawn(options, endpoint, true, set->interrupt_fd, program.argv, &spawned, err);
+    r = pair_spawn(options, endpoint, true, set, program.argv, &spawned, err);
     if (r == 0)
         r = peer_set_add(set, name, &spawned, (uint64_t)PAIR_HELLO_S * CLOCK_S, &peer, err);
     if (r == 0)

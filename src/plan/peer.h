@@ -21,6 +21,9 @@
  */
 enum { PEER_MAX = 32, PEER_MAX_CALLS = 16 };
 
+/* What keeps an agent alive that nobody has spoken to yet (remote_options.beat). */
+#define PEER_BEAT "0 beat\n"
+
 struct peer {
     char name[48];
     struct spawned spawned; /* owned */
@@ -101,6 +104,9 @@ int peer_wait(struct peer_set *set, struct call *const calls[], unsigned n_calls
  * for something else. -ECANCELED a signal came.
  */
 int peer_pump(struct peer_set *set, uint64_t deadline_ns, struct err *err);
+
+/* The same without waiting, for who waits for a host: remote_options.on_wait; arg is the set. */
+void peer_on_wait(void *arg);
 
 /* Forget the call (no answer is awaited any more) and free its results. Takes a zeroed one. */
 void call_done(struct call *call);

@@ -539,6 +539,9 @@ enum runner_end runner_run(const struct run_options *options, const struct drive
                                           .config = options->ssh_config,
                                           .known_hosts = options->known_hosts,
                                           .become = options->become,
+                                          .beat = PEER_BEAT,
+                                          .on_wait = peer_on_wait,
+                                          .wait_arg = &r.peers,
                                           .interrupt_fd = interrupt_fd};
     const struct driver_setup setup = {.ledger_path = ledger ? ledger_path(ledger) : NULL,
                                        .agent = options->agent,
