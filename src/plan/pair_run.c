@@ -55,9 +55,10 @@ void pair_run_ahead(const struct pair_options *options, const struct endpoint_te
     spawn_at_ahead(endpoint, &remote, options->agent_there, program.argv);
 }
 
-int pair_run_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
-                   const char *text, const char *name, struct peer_set *set, struct run_result *run,
-                   struct peer **ret_peer, struct err *err)
+/* few: all facts are asked for later, together. */
+static int pair_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
+                      const char *text, const char *name, bool few, struct peer_set *set,
+                      struct run_result *run, struct peer **ret_peer, struct err *err)
 {
     struct node_result *node = &run->nodes[run->n_nodes];
     struct spawned spawned;
@@ -72,7 +73,7 @@ int pair_run_agent(const struct pair_options *options, const struct endpoint_tex
     if (r == 0)
         r = peer_ask_clock(set, peer, PAIR_CLOCK_ASKS, err);
     if (r == 0)
-        r = peer_ask_facts(set, peer, err);
+        r = peer_ask_facts(set, peer, few, err);
     /* It ran, and says no more: so its host, or the way there, is gone. */
     if (endpoint->kind == ENDPOINT_SSH && (r == -EPIPE || r == -ETIMEDOUT))
         r = -EHOSTUNREACH;
@@ -83,6 +84,13 @@ int pair_run_agent(const struct pair_options *options, const struct endpoint_tex
     run->n_nodes++;
     *ret_peer = peer;
     return 0;
+}
+
+int pair_run_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
+                   const char *text, const char *name, struct peer_set *set, struct run_result *run,
+                   struct peer **ret_peer, struct err *err)
+{
+    return pair_agent(options, endpoint, text, name, false, set, run, ret_peer, err);
 }
 
 /* The first address of a host's name. */
@@ -155,8 +163,8 @@ static int pair_group(const struct pair_options *options, struct peer_set *set,
     const char *from = facts_get(&path->client->facts, key);
 
     for (uint32_t i = 0; i < options->n_more && r == 0; i++) {
-        r = pair_run_agent(options, &options->more[i], options->more_text[i], options->more_text[i],
-                           set, run, &path->more[i], err);
+        r = pair_agent(options, &options->more[i], options->more_text[i], options->more_text[i],
+                       true, set, run, &path->more[i], err);
         if (r == 0)
             path->n_more++;
     }
@@ -440,11 +448,11 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
         pair_run_ahead(options, &options->to);
     for (uint32_t i = 0; i < options->n_more; i++)
         pair_run_ahead(options, &options->more[i]);
-    r = pair_run_agent(options, &options->from, options->from_text, options->from_text, &set, run,
-                       &path.client, err);
+    r = pair_agent(options, &options->from, options->from_text, options->from_text, true, &set, run,
+                   &path.client, err);
     if (r == 0 && to_agent)
-        r = pair_run_agent(options, &options->to, options->to_text, options->to_text, &set, run,
-                           &path.server, err);
+        r = pair_agent(options, &options->to, options->to_text, options->to_text, true, &set, run,
+                       &path.server, err);
     if (r == 0)
         r = pair_group(options, &set, run, &path, err);
     spawn_ssh_ahead_end();

@@ -386,7 +386,7 @@ void peer_set_done(struct peer_set *set, uint64_t grace_ns)
     set->n_peers = 0;
 }
 
-int peer_ask_facts(struct peer_set *set, struct peer *peer, struct err *err)
+int peer_ask_facts(struct peer_set *set, struct peer *peer, bool few, struct err *err)
 {
     struct call call = {.facts = &peer->facts}, *calls[] = {&call};
     char buf[64];
@@ -395,6 +395,8 @@ int peer_ask_facts(struct peer_set *set, struct peer *peer, struct err *err)
 
     peer->facts = (struct facts){0};
     peer_begin(peer, &out, buf, sizeof buf, "facts");
+    if (few)
+        line_put_u64(&out, "few", 1);
     r = peer_send(peer, &out, &call, err);
     if (r == 0)
         r = peer_wait(set, calls, 1, clock_mono_ns() + (uint64_t)PEER_ANSWER_S * CLOCK_S, err);

@@ -82,8 +82,8 @@ struct peer *peer_find(const struct peer_set *set, const char *name);
 /* Say quit, close, reap. grace_ns for all of them together. */
 void peer_set_done(struct peer_set *set, uint64_t grace_ns);
 
-/* Ask for facts (plan/fact_round.h asks for more of them); estimate the clock's offset by n exchanges. */
-int peer_ask_facts(struct peer_set *set, struct peer *peer, struct err *err);
+/* Ask for facts, few: only its addresses, as plan/fact_round.h will ask for all of them; estimate the clock's offset by n exchanges. */
+int peer_ask_facts(struct peer_set *set, struct peer *peer, bool few, struct err *err);
 int peer_ask_clock(struct peer_set *set, struct peer *peer, unsigned n, struct err *err);
 
 /* Send a request begun with peer_begin(); its answer comes into call. */

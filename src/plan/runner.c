@@ -103,7 +103,7 @@ static int runner_agent_start(struct runner *r, const struct resource *resource,
         ret = peer_ask_clock(&r->peers, peer, RUNNER_CLOCK_ASKS, err);
     /* Who was not made by us has to tell his addresses. */
     if (ret == 0 && resource->there)
-        ret = peer_ask_facts(&r->peers, peer, err);
+        ret = peer_ask_facts(&r->peers, peer, true, err);
     return ret;
 }
 
