@@ -2,8 +2,8 @@
 /*
  * A program on another host: its life, and what the caller may do to it.
  *
- * The line's thread is detached, and it and the caller both hold the struct: a thread that hangs where nothing can reach it (a
- * resolver, an agent of keys) is left behind at the end, and nobody waits for it.
+ * The line's thread and the caller both hold the struct: a thread that hangs where nothing can reach it (a resolver, an agent of
+ * keys) is left behind at the end, and nobody waits for it.
  */
 #include "base/auto.h"
 #include "base/clock.h"

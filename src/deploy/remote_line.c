@@ -34,6 +34,9 @@ enum {
 /* Of the list, of all that is "under lock" in lines, and of remote->line and remote->stop. */
 static pthread_mutex_t lines_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct remote_line *lines;
+static struct remote_line *lines_ended; /* under lock: their threads are to be joined */
+static unsigned lines_alive;            /* under lock */
+static pthread_cond_t lines_fewer = PTHREAD_COND_INITIALIZER; /* a line has ended */
 
 /* ---- its life ---- */
 
@@ -270,15 +273,15 @@ static int line_move(struct remote_line *line, struct remote *remote, struct err
     remote->line = own;
     remote->next = NULL;
     own->programs = remote;
-    pthread_mutex_unlock(&lines_lock);
     r = line_thread_start(own);
+    if (r < 0) {
+        remote->line = line;
+        remote->next = line->programs;
+        line->programs = remote;
+    }
+    pthread_mutex_unlock(&lines_lock);
     if (r == 0)
         return 0;
-    pthread_mutex_lock(&lines_lock);
-    remote->line = line;
-    remote->next = line->programs;
-    line->programs = remote;
-    pthread_mutex_unlock(&lines_lock);
     line_free(own);
     return err_set(err, r, "a thread for one more connection to %s", line->host);
 }
@@ -407,21 +410,52 @@ static void *line_thread(void *arg)
     }
     line_fail(line, r, &err);
     line_close(line);
-    line_free(line);
+    pthread_mutex_lock(&lines_lock);
+    line->next_ended = lines_ended;
+    lines_ended = line;
+    lines_alive--;
+    pthread_cond_broadcast(&lines_fewer);
+    pthread_mutex_unlock(&lines_lock);
     return NULL;
 }
 
+/* Under lock: threads that have nothing left to do are gone for good, and what OpenSSL keeps for each. */
+static void line_join_ended(void)
+{
+    while (lines_ended) {
+        struct remote_line *line = lines_ended;
+
+        lines_ended = line->next_ended;
+        pthread_join(line->thread, NULL);
+        line_free(line);
+    }
+}
+
+bool spawn_ssh_done(void)
+{
+    struct timespec until;
+    bool all;
+    int r = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += REMOTE_STOP_MS / 1000;
+    pthread_mutex_lock(&lines_lock);
+    while (lines_alive && r == 0)
+        r = pthread_cond_timedwait(&lines_fewer, &lines_lock, &until);
+    line_join_ended();
+    all = lines_alive == 0;
+    pthread_mutex_unlock(&lines_lock);
+    return all;
+}
+
+/* Under lock. */
 static int line_thread_start(struct remote_line *line)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-    int r = -pthread_attr_init(&attr);
+    int r;
 
-    if (r < 0)
-        return r;
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    r = -pthread_create(&thread, &attr, line_thread, line);
-    pthread_attr_destroy(&attr);
+    line_join_ended();
+    r = -pthread_create(&line->thread, NULL, line_thread, line);
+    lines_alive += r == 0;
     return r;
 }
 

@@ -48,6 +48,9 @@ struct remote_line {
     int stop_fd; /* eventfd: no program wants the line any more */
     int wake_fd; /* eventfd: a program came, or is to end */
 
+    pthread_t thread;               /* its own; joined when it has ended */
+    struct remote_line *next_ended; /* under lock */
+
     /* The thread's own. */
     ssh_session session;  /* owned */
     struct spawned proxy; /* owned: ProxyCommand */

@@ -76,6 +76,7 @@ int main(int argc, char **argv)
            (double)ns / CLOCK_S, (double)usage.ru_maxrss / 1024,
            (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+    spawn_ssh_done();
     free(asks);
     free(at);
     return n_answered == n ? 0 : 1;
