@@ -182,17 +182,28 @@ static void peer_keep_alive(struct peer *peer, uint64_t now)
     channel_send(&peer->channel, &out, NULL, 0, NULL);
 }
 
+/* When it will have been silent for too long, if that is before next_ns. */
+static uint64_t peer_silent_ns(const struct peer *peer, uint64_t next_ns)
+{
+    uint64_t ns = peer->channel.last_read_ns + (uint64_t)MESSAGE_SILENCE_S * CLOCK_S + CLOCK_MS;
+
+    return !peer->gone && peer->said_hello && ns < next_ns ? ns : next_ns;
+}
+
 int peer_pump(struct peer_set *set, uint64_t deadline_ns, struct err *err)
 {
     struct pollfd pfds[PEER_MAX + 1];
-    uint64_t now = clock_mono_ns(), beat = now + (uint64_t)MESSAGE_BEAT_S * CLOCK_S;
+    uint64_t now = clock_mono_ns(), next = now + (uint64_t)MESSAGE_BEAT_S * CLOCK_S;
     int n;
 
+    next = deadline_ns < next ? deadline_ns : next;
+    for (unsigned i = 0; i < set->n_peers; i++)
+        next = peer_silent_ns(set->peers[i], next);
     for (unsigned i = 0; i < set->n_peers; i++)
         pfds[i] = (struct pollfd){.fd = set->peers[i]->gone ? -1 : set->peers[i]->channel.in_fd,
                                   .events = POLLIN};
     pfds[set->n_peers] = (struct pollfd){.fd = set->interrupt_fd, .events = POLLIN};
-    n = poll(pfds, set->n_peers + 1, clock_ms_until(deadline_ns < beat ? deadline_ns : beat));
+    n = poll(pfds, set->n_peers + 1, clock_ms_until(next));
     if (n < 0 && errno != EINTR)
         return err_set(err, errno, "waiting for agents");
     /*
