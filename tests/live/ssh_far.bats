@@ -154,7 +154,7 @@ all_as_before() {
 
     begin run --host a --host b -t 60 --protocols T
     wait_for 30 arriving_from a 10.77.0.2
-    ! as_before a b # what is looked at does change
+    run ! as_before a b # what is looked at does change
     box kill -INT "$controller"
     ended 130
     all_as_before a b
