@@ -130,9 +130,11 @@ static struct session **agent_named(struct agent *agent, const struct line *line
 static int agent_do_facts(struct agent *agent, const struct message *message, struct err *err)
 {
     const struct line *line = &message->line;
-    const char *address = line_get(line, "address"), *node = line_get(line, "node");
+    const char *address = line_get(line, "address"), *node = line_get(line, "node"),
+               *few = line_get(line, "few");
     AUTO(free_p) struct facts *facts = calloc(1, sizeof *facts); /* large */
-    struct host_ask ask = {.node = node && strcmp(node, "1") == 0};
+    struct host_ask ask = {.node = node && strcmp(node, "1") == 0,
+                           .few = few && strcmp(few, "1") == 0};
     char buf[AGENT_LINE];
     struct line_out out;
     unsigned next = 0;

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 #include "base/auto.h"
+#include "base/sha256.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /*
@@ -57,6 +61,25 @@ static void main_open_files(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Of its own file, so that who put it there knows at once that it arrived whole and that it runs. */
+static int main_sha256(void)
+{
+    AUTO(close_p) int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    char text[SHA256_TEXT_SIZE];
+    struct stat st;
+    void *bytes;
+
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= 0)
+        return 1;
+    bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED)
+        return 1;
+    sha256_text(bytes, (size_t)st.st_size, text);
+    printf("%s\n", text);
+    munmap(bytes, (size_t)st.st_size);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     main_name(argc, argv);
@@ -64,8 +87,10 @@ int main(int argc, char **argv)
         printf("vnperf-agent %s\n", VNPERF_VERSION);
         return 0;
     }
+    if (argc == 2 && strcmp(argv[1], "--sha256") == 0)
+        return main_sha256();
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        printf("usage: vnperf-agent [--nice N | --version | --help]\n"
+        printf("usage: vnperf-agent [--nice N | --version | --sha256 | --help]\n"
                "Sends and receives test traffic for vnperf, which speaks to it over stdin and "
                "stdout;\n"
                "see vnperf-agent(1).\n");

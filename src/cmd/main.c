@@ -7,6 +7,7 @@
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static void main_usage(FILE *out)
 {
@@ -49,6 +50,16 @@ static int main_flush(int code)
     return code == EXIT_OK ? EXIT_ENVIRONMENT : code;
 }
 
+/* With a thread that hangs in a library, that is not taken down under it. */
+static int main_end(int code)
+{
+    if (!spawn_ssh_done()) {
+        fflush(stderr);
+        _exit(code);
+    }
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
@@ -68,6 +79,6 @@ int main(int argc, char **argv)
         return main_flush(cmd_version.run(&cmd_version, 1, argv + 1));
     for (const struct command *const *c = command_table; *c; c++)
         if (strcmp((*c)->name, argv[1]) == 0)
-            return main_flush((*c)->run(*c, argc - 1, argv + 1));
+            return main_end(main_flush((*c)->run(*c, argc - 1, argv + 1)));
     return main_unknown(argv[1]);
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/err.h"
-#include "deploy/sha256.h"
+#include "base/sha256.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -167,6 +167,11 @@ struct remote_options {
     int interrupt_fd; /* lent: readable when the user wants to stop; -1 none */
     const char *
         password; /* lent: tried before keys; it is copied, and wiped when the login is over; NULL none */
+    const char *
+        beat; /* lent, constant: what an agent that runs is told from time to time until its caller speaks to it, as he may
+                 have others to wait for; NULL nothing */
+    void (*on_wait)(void *arg); /* called once a second while a host is waited for; NULL none */
+    void *wait_arg;             /* lent */
 };
 
 /*
@@ -200,6 +205,11 @@ void spawn_ssh_all(struct spawn_ssh_ask asks[], size_t n_asks);
 void spawn_ssh_ahead(const struct endpoint_text *at, const struct remote_options *options,
                      char *const argv[]);
 void spawn_ssh_ahead_end(void);
+/*
+ * Before the process ends: wait, up to a second, until no thread of a host works any more, as libraries take themselves down then.
+ * false: one hangs where nothing can reach it (a resolver).
+ */
+bool spawn_ssh_done(void);
 
 /*
  * Take VNPERF_BECOME_PASSWORD out of the environment, so that no program that is started has it: what sudo is told where it

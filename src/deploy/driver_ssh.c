@@ -136,8 +136,7 @@ static int ssh_spawn(struct driver_state *state, const char *name, char *const a
     if (!p)
         return err_set(err, ENOENT, "host %s", name);
     if (agent && p->begun)
-        return spawn_at_code(
-            remote_wait(TAKE(p->begun), state->remote.interrupt_fd, ret_spawned, err));
+        return spawn_at_code(remote_wait(TAKE(p->begun), &state->remote, ret_spawned, err));
     remote = ssh_options(state, p);
     return spawn_at(&p->there->at, &remote, agent, state->agent_there, argv, ret_spawned, err);
 }

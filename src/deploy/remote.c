@@ -2,8 +2,8 @@
 /*
  * A program on another host: its life, and what the caller may do to it.
  *
- * The line's thread is detached, and it and the caller both hold the struct: a thread that hangs where nothing can reach it (a
- * resolver, an agent of keys) is left behind at the end, and nobody waits for it.
+ * The line's thread and the caller both hold the struct: a thread that hangs where nothing can reach it (a resolver, an agent of
+ * keys) is left behind at the end, and nobody waits for it.
  */
 #include "base/auto.h"
 #include "base/clock.h"
@@ -120,6 +120,8 @@ void remote_ready(struct remote *remote, int r, const struct err *err)
 void remote_over(struct remote *remote)
 {
     if (remote->channel) {
+        /* libssh keeps a channel that the far side has not closed, and calls us for it until the session ends. */
+        ssh_remove_channel_callbacks(remote->channel, &remote->callbacks);
         ssh_channel_close(remote->channel);
         ssh_channel_free(remote->channel);
     }
@@ -148,6 +150,7 @@ int remote_begin(const struct endpoint_text *at, const struct remote_options *op
         return err_set(err, ENOMEM, "memory for a host");
     remote->push = options->push;
     remote->become = options->become;
+    remote->beat = options->beat;
     /* The caller's; the line takes one of its own. */
     remote->refs = 1;
     remote->ready_fd = remote->over_fd = -1;
@@ -167,17 +170,19 @@ int remote_begin(const struct endpoint_text *at, const struct remote_options *op
     return 0;
 }
 
-int remote_wait(struct remote *remote, int interrupt_fd, struct spawned *ret_spawned,
-                struct err *err)
+int remote_wait(struct remote *remote, const struct remote_options *options,
+                struct spawned *ret_spawned, struct err *err)
 {
     struct pollfd p[] = {{.fd = remote->ready_fd, .events = POLLIN},
-                         {.fd = interrupt_fd, .events = POLLIN}};
+                         {.fd = options->interrupt_fd, .events = POLLIN}};
     int n, r;
 
     /* The thread's own deadlines bound this. */
-    do
-        n = poll(p, ARRAY_SIZE(p), -1);
-    while (n < 0 && errno == EINTR);
+    do {
+        n = poll(p, ARRAY_SIZE(p), options->on_wait ? REMOTE_IDLE_MS : -1);
+        if (n == 0)
+            options->on_wait(options->wait_arg);
+    } while (n == 0 || (n < 0 && errno == EINTR));
     if (n < 0 || !p[0].revents) {
         r = n < 0 ? -errno : -ECANCELED;
         remote_end(remote, 0);
@@ -308,7 +313,7 @@ int spawn_ssh(const struct endpoint_text *at, const struct remote_options *optio
         ahead_free(a);
     else
         r = remote_begin(at, options, argv, &remote, err);
-    return r < 0 || !remote ? r : remote_wait(remote, options->interrupt_fd, ret_spawned, err);
+    return r < 0 || !remote ? r : remote_wait(remote, options, ret_spawned, err);
 }
 
 void spawn_ssh_all(struct spawn_ssh_ask asks[], size_t n_asks)
@@ -320,6 +325,6 @@ void spawn_ssh_all(struct spawn_ssh_ask asks[], size_t n_asks)
     }
     for (size_t i = 0; i < n_asks; i++)
         if (asks[i].r == 0)
-            asks[i].r = remote_wait(TAKE(asks[i].remote), asks[i].options->interrupt_fd,
-                                    &asks[i].spawned, &asks[i].err);
+            asks[i].r =
+                remote_wait(TAKE(asks[i].remote), asks[i].options, &asks[i].spawned, &asks[i].err);
 }

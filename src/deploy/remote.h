@@ -23,9 +23,9 @@ struct remote;
 /* Begin to reach a host; comes back at once. at, options and argv are copied. owns: ret_remote ends with remote_end() */
 int remote_begin(const struct endpoint_text *at, const struct remote_options *options,
                  char *const argv[], struct remote **ret_remote, struct err *err);
-/* Wait until the program runs there. owns: remote is taken in any case; a success has it in ret_spawned */
-int remote_wait(struct remote *remote, int interrupt_fd, struct spawned *ret_spawned,
-                struct err *err);
+/* Wait until the program runs there, with the interrupt_fd and on_wait of options. owns: remote is taken in any case; a success has it in ret_spawned */
+int remote_wait(struct remote *remote, const struct remote_options *options,
+                struct spawned *ret_spawned, struct err *err);
 
 /* The host's address as we are connected to it; "" none is known, as behind a proxy. */
 const char *remote_address(const struct remote *remote);

@@ -34,6 +34,9 @@ enum {
 /* Of the list, of all that is "under lock" in lines, and of remote->line and remote->stop. */
 static pthread_mutex_t lines_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct remote_line *lines;
+static struct remote_line *lines_ended; /* under lock: their threads are to be joined */
+static unsigned lines_alive;            /* under lock */
+static pthread_cond_t lines_fewer = PTHREAD_COND_INITIALIZER; /* a line has ended */
 
 /* ---- its life ---- */
 
@@ -152,6 +155,15 @@ static void line_carry(struct remote_line *line)
     }
 }
 
+/* Its caller is to hear of it before anything else is waited for. */
+static bool line_has_ended(struct remote_line *line)
+{
+    for (struct remote *remote = line_first(line); remote; remote = remote->next)
+        if (remote->running && remote->ended && remote_is_empty(&remote->here))
+            return true;
+    return false;
+}
+
 /* One poll for all there is to wait for. 1 fd has events; 2 something else; 0 nothing; -ECANCELED the line is to end. */
 static int line_wait(struct remote_line *line, int fd, short events, int ms)
 {
@@ -208,7 +220,7 @@ int remote_line_turn(struct remote_line *line, struct remote *starting, uint64_t
     line_carry(line);
     if (starting && line_is_told(starting))
         return -ECANCELED;
-    if (starting && n_came != line->n_came)
+    if (starting ? n_came != line->n_came : line_has_ended(line))
         return 1;
     if (!alone || (starting && line_first(line) != starting))
         most_ms = LINE_STARTING_MS;
@@ -261,15 +273,15 @@ static int line_move(struct remote_line *line, struct remote *remote, struct err
     remote->line = own;
     remote->next = NULL;
     own->programs = remote;
-    pthread_mutex_unlock(&lines_lock);
     r = line_thread_start(own);
+    if (r < 0) {
+        remote->line = line;
+        remote->next = line->programs;
+        line->programs = remote;
+    }
+    pthread_mutex_unlock(&lines_lock);
     if (r == 0)
         return 0;
-    pthread_mutex_lock(&lines_lock);
-    remote->line = line;
-    remote->next = line->programs;
-    line->programs = remote;
-    pthread_mutex_unlock(&lines_lock);
     line_free(own);
     return err_set(err, r, "a thread for one more connection to %s", line->host);
 }
@@ -290,6 +302,7 @@ static void line_start(struct remote_line *line, struct remote *remote)
         r = err_set(&err, ECANCELED, "reaching %s", line->at.arg);
     if (r == 0) {
         remote->running = true;
+        remote->beat_ns = clock_mono_ns() + (uint64_t)REMOTE_BEAT_S * CLOCK_S;
         text_copy(remote->address, sizeof remote->address, line->address);
     } else {
         line_take_out(line, remote);
@@ -397,21 +410,52 @@ static void *line_thread(void *arg)
     }
     line_fail(line, r, &err);
     line_close(line);
-    line_free(line);
+    pthread_mutex_lock(&lines_lock);
+    line->next_ended = lines_ended;
+    lines_ended = line;
+    lines_alive--;
+    pthread_cond_broadcast(&lines_fewer);
+    pthread_mutex_unlock(&lines_lock);
     return NULL;
 }
 
+/* Under lock: threads that have nothing left to do are gone for good, and what OpenSSL keeps for each. */
+static void line_join_ended(void)
+{
+    while (lines_ended) {
+        struct remote_line *line = lines_ended;
+
+        lines_ended = line->next_ended;
+        pthread_join(line->thread, NULL);
+        line_free(line);
+    }
+}
+
+bool spawn_ssh_done(void)
+{
+    struct timespec until;
+    bool all;
+    int r = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += REMOTE_STOP_MS / 1000;
+    pthread_mutex_lock(&lines_lock);
+    while (lines_alive && r == 0)
+        r = pthread_cond_timedwait(&lines_fewer, &lines_lock, &until);
+    line_join_ended();
+    all = lines_alive == 0;
+    pthread_mutex_unlock(&lines_lock);
+    return all;
+}
+
+/* Under lock. */
 static int line_thread_start(struct remote_line *line)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-    int r = -pthread_attr_init(&attr);
+    int r;
 
-    if (r < 0)
-        return r;
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    r = -pthread_create(&thread, &attr, line_thread, line);
-    pthread_attr_destroy(&attr);
+    line_join_ended();
+    r = -pthread_create(&line->thread, NULL, line_thread, line);
+    lines_alive += r == 0;
     return r;
 }
 

@@ -417,6 +417,7 @@ static void remote_flow_there(struct remote *remote)
                 ssh_channel_send_eof(remote->channel);
                 return;
             }
+            remote->claimed = true;
             b->used = (size_t)n;
             b->taken = 0;
         }
@@ -430,8 +431,23 @@ static void remote_flow_there(struct remote *remote)
     }
 }
 
+/* Its caller waits for another host, or for a person who types: an agent would think that he has vanished. */
+static void remote_beat(struct remote *remote)
+{
+    struct remote_bytes *b = &remote->there;
+    uint64_t now_ns = clock_mono_ns();
+
+    if (!remote->beat || remote->claimed || now_ns < remote->beat_ns || !remote_is_empty(b))
+        return;
+    remote->beat_ns = now_ns + (uint64_t)REMOTE_BEAT_S * CLOCK_S;
+    b->used = strlen(remote->beat);
+    b->taken = 0;
+    memcpy(b->data, remote->beat, b->used);
+}
+
 void remote_carry(struct remote *remote)
 {
+    remote_beat(remote);
     remote_flow_there(remote);
     remote_relay_stderr(remote);
     remote_flow_here(remote);

@@ -52,41 +52,46 @@ static const char remote_script_become[] =
  * One line, without single quotes, backslashes and exclamation marks: what stands in single quotes is then the same to
  * every login shell, csh and fish too. The first echo ends a line that a profile left open. Whether a folder lets
  * programs run is tried with an empty file: execve() fails with ENOEXEC, and the shell reads it to its end; where nothing
- * may run it is EACCES before. `head -c` (or dd, byte by byte, where a small system's head has no -c) and not `cat` takes the
- * bytes, as the program's own stdin follows them. What does not fit on a full disk is swallowed, so that the next folder can
- * be tried.
+ * may run it is EACCES before. `head -c` (or dd, byte by byte, where a small system's head has no -c and reads nothing) and not
+ * `cat` takes the bytes, as the program's own stdin follows them. What does not fit on a full disk is swallowed, so that the next
+ * folder can be tried. Our agent says its own SHA-256, with which it has run, too; what cannot is compared by sha256sum. Each
+ * program that is started here costs as much as the rest of a login: so one is for two purposes, or none.
  */
 static const char remote_script_push[] =
     "b=$1; x=$2; p=$3; t=$4; shift 4; f=; r=; h=; n=; "
-    "m=$(uname -m); echo; echo \"vnperf-push system $(uname -s) $m\"; "
+    "m=$(uname -sm); s=${m% *}; m=${m#* }; [ \"$s\" = \"$m\" ] && m=$(uname -m); "
+    "echo; echo \"vnperf-push system $s $m\"; "
     "for i in $p; do case $i in \"$m\":*|any:*) i=${i#*:}; h=${i%:*}; n=${i#*:}; break;; esac; "
     "done; "
     "[ \"$h\" ] || exit 1; "
     "k=vnperf-agent-${h%${h#????????????????}}; "
-    "same() { s=$(sha256sum <\"$1\" 2>/dev/null); [ \"${s%% *}\" = \"$h\" ]; }; "
-    "take() { if head -c 0 >/dev/null 2>&1 </dev/null; then head -c \"$n\"; "
-    "else dd bs=1 count=\"$n\"; fi; }; " REMOTE_SCRIPT_START
-    "own=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}; cache=${XDG_CACHE_HOME:-$HOME/.cache}; "
-    "for f in \"$own/$k\" \"$cache/$k\" \"$(command -v vnperf-agent)\"; do "
+    "same() { s=$(sha256sum <\"$1\" 2>/dev/null); [ \"${s%% *}\" = \"$h\" ]; "
+    "}; " REMOTE_SCRIPT_START "own=$XDG_RUNTIME_DIR; cache=${XDG_CACHE_HOME:-$HOME/.cache}; "
+    "[ \"$own\" ] || for f in /run/user/*; do [ -O \"$f\" ] && own=$f; done; "
+    "a=; if command -v vnperf-agent >/dev/null 2>&1; then a=$(command -v vnperf-agent); fi; "
+    "for f in \"${own:+$own/$k}\" \"$cache/$k\" \"$a\"; do "
     "if [ -f \"$f\" ] && [ -x \"$f\" ] && same \"$f\"; then "
     "echo \"vnperf-push have $f\"; start keep \"$f\" \"$@\"; fi; "
     "done; "
     "trap gone HUP INT PIPE TERM; "
+    "umask 077; "
     "for d in /dev/shm \"$own\" \"$cache\" /tmp /var/tmp \"$HOME\"; do "
     "[ -d \"$d\" ] || continue; "
     "f=$d/$k.$t; r=$f; "
-    "(umask 077; set -C; : >\"$f\") 2>/dev/null || { "
-    "echo \"vnperf-push not $d is not writable\"; continue; }; "
+    "set -C; { true >\"$f\"; } 2>/dev/null; e=$?; set +C; "
+    "[ \"$e\" = 0 ] || { echo \"vnperf-push not $d is not writable\"; continue; }; "
     "chmod 700 \"$f\"; "
     "\"$f\" >/dev/null 2>&1 </dev/null || { "
     "drop; echo \"vnperf-push not $d lets no program run\"; continue; }; "
     "echo \"vnperf-push send $f\"; "
-    "take 2>/dev/null | { cat >\"$f\" || cat >/dev/null; } 2>/dev/null; "
+    "{ head -c \"$n\" || dd bs=1 count=\"$n\"; } 2>/dev/null | "
+    "{ cat >\"$f\" || cat >/dev/null; } 2>/dev/null; "
+    "e=$(\"$f\" --sha256 2>&1 </dev/null); [ \"$e\" = \"$h\" ] || { "
     "if command -v sha256sum >/dev/null 2>&1; then same \"$f\"; "
     "else [ \"$(wc -c <\"$f\")\" -eq \"$n\" ]; fi || { "
     "drop; echo \"vnperf-push not $d has no room for it\"; continue; }; "
     "e=$(\"$f\" --version 2>&1 </dev/null) || { "
-    "echo \"vnperf-push bad $e\"; gone; }; "
+    "echo \"vnperf-push bad $e\"; gone; }; }; "
     "start drop \"$f\" \"$@\"; "
     "done; "
     "echo \"vnperf-push none\"; exit 1";

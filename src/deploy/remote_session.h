@@ -19,6 +19,8 @@ enum {
     REMOTE_RETRY_S = 6,    /* a host that turns connections away for now is asked again */
     REMOTE_PERSON_S = 120, /* what a person types */
     REMOTE_STOP_MS = 1000, /* the thread's end when it was told to */
+    REMOTE_IDLE_MS = 1000, /* who waits for a host looks after others meanwhile */
+    REMOTE_BEAT_S = 10,    /* a program that waits for its caller hears something so often */
     REMOTE_BUFFER = 32768,
 };
 
@@ -46,6 +48,9 @@ struct remote_line {
     int stop_fd; /* eventfd: no program wants the line any more */
     int wake_fd; /* eventfd: a program came, or is to end */
 
+    pthread_t thread;               /* its own; joined when it has ended */
+    struct remote_line *next_ended; /* under lock */
+
     /* The thread's own. */
     ssh_session session;  /* owned */
     struct spawned proxy; /* owned: ProxyCommand */
@@ -61,7 +66,8 @@ struct remote {
     bool stop;           /* under the lock of lines: it is to end */
     bool push;
     bool become;
-    char **argv; /* owned; one piece with its words */
+    const char *beat; /* lent; constant */
+    char **argv;      /* owned; one piece with its words */
 
     pthread_mutex_t lock;
     unsigned refs;           /* under lock: the caller and the line; the last one frees */
@@ -81,7 +87,9 @@ struct remote {
         *programs; /* lent by remote_pump.c while it is started: one is put there */
     struct remote_bytes there, here; /* to the program; from it */
     bool running;
-    bool ended; /* the far side has */
+    bool claimed;     /* its caller has said something */
+    uint64_t beat_ns; /* when it is told to be patient */
+    bool ended;       /* the far side has */
 };
 
 /* A sentence with a code of its own, as err_say() has only -EINVAL. Returns -code. */

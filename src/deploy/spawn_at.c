@@ -56,6 +56,7 @@ int spawn_at_begin(const struct endpoint_text *at, const struct remote_options *
 
     if (at->kind != ENDPOINT_SSH)
         return err_set(err, EINVAL, "no host of SSH");
+    remote.beat = put ? options->beat : NULL;
     r = spawn_at_words(at, &put, there, argv, words, err);
     if (r < 0)
         return r;
@@ -81,8 +82,10 @@ int spawn_at(const struct endpoint_text *at, const struct remote_options *option
 {
     struct remote_options remote = *options;
     const char *words[SPAWN_AT_WORDS];
-    int r = spawn_at_words(at, &put, there, argv, words, err);
+    int r;
 
+    remote.beat = put ? options->beat : NULL;
+    r = spawn_at_words(at, &put, there, argv, words, err);
     if (r < 0)
         return r;
     remote.push = put;

@@ -52,6 +52,7 @@ int ssh_library_load(struct err *err);
     X(ssh_pki_import_cert_file) \
     X(ssh_pki_import_privkey_file) \
     X(ssh_pki_import_pubkey_file) \
+    X(ssh_remove_channel_callbacks) \
     X(ssh_session_is_known_server) \
     X(ssh_session_update_known_hosts) \
     X(ssh_set_blocking) \
@@ -114,6 +115,7 @@ extern struct ssh_library ssh_library;
 #define ssh_pki_import_cert_file ssh_library.ssh_pki_import_cert_file
 #define ssh_pki_import_privkey_file ssh_library.ssh_pki_import_privkey_file
 #define ssh_pki_import_pubkey_file ssh_library.ssh_pki_import_pubkey_file
+#define ssh_remove_channel_callbacks ssh_library.ssh_remove_channel_callbacks
 #define ssh_session_is_known_server ssh_library.ssh_session_is_known_server
 #define ssh_session_update_known_hosts ssh_library.ssh_session_update_known_hosts
 #define ssh_set_blocking ssh_library.ssh_set_blocking

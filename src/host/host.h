@@ -15,6 +15,7 @@
 struct host_ask {
     char address[64]; /* data address: our own, or one that we send to; "" unknown */
     bool node;        /* what a node of a cloud has: packages, L2 agent, Open vSwitch */
+    bool few;         /* only who it is and where it is reached: kernel, capabilities, addresses */
 };
 
 enum {

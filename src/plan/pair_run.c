@@ -15,22 +15,26 @@
 
 enum { PAIR_HELLO_S = 10, PAIR_CLOCK_ASKS = 5, PAIR_QUIT_MS = 500 };
 
+/* set: whom to look after meanwhile; NULL nobody */
 static struct remote_options pair_remote(const struct pair_options *options, bool agent,
-                                         int interrupt_fd)
+                                         struct peer_set *set)
 {
     return (struct remote_options){.host_keys = options->host_keys,
                                    .config = options->ssh_config,
                                    .known_hosts = options->known_hosts,
                                    .password = options->password,
                                    .become = agent && options->become,
-                                   .interrupt_fd = interrupt_fd};
+                                   .beat = PEER_BEAT,
+                                   .on_wait = set ? peer_on_wait : NULL,
+                                   .wait_arg = set,
+                                   .interrupt_fd = set ? set->interrupt_fd : -1};
 }
 
 static int pair_spawn(const struct pair_options *options, const struct endpoint_text *endpoint,
-                      bool put, int interrupt_fd, char *const argv[], struct spawned *ret,
+                      bool put, struct peer_set *set, char *const argv[], struct spawned *ret,
                       struct err *err)
 {
-    const struct remote_options remote = pair_remote(options, put, interrupt_fd);
+    const struct remote_options remote = pair_remote(options, put, set);
 
     return spawn_at(endpoint, &remote, put, options->agent_there, argv, ret, err);
 }
@@ -38,12 +42,12 @@ static int pair_spawn(const struct pair_options *options, const struct endpoint_
 int pair_run_spawn(const struct pair_options *options, const struct endpoint_text *endpoint,
                    char *const argv[], struct spawned *ret, struct err *err)
 {
-    return pair_spawn(options, endpoint, false, -1, argv, ret, err);
+    return pair_spawn(options, endpoint, false, NULL, argv, ret, err);
 }
 
 void pair_run_ahead(const struct pair_options *options, const struct endpoint_text *endpoint)
 {
-    const struct remote_options remote = pair_remote(options, true, -1);
+    const struct remote_options remote = pair_remote(options, true, NULL);
     struct peer_program program;
 
     if (endpoint->kind != ENDPOINT_SSH)
@@ -52,9 +56,10 @@ void pair_run_ahead(const struct pair_options *options, const struct endpoint_te
     spawn_at_ahead(endpoint, &remote, options->agent_there, program.argv);
 }
 
-int pair_run_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
-                   const char *text, const char *name, struct peer_set *set, struct run_result *run,
-                   struct peer **ret_peer, struct err *err)
+/* few: all facts are asked for later, together. */
+static int pair_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
+                      const char *text, const char *name, bool few, struct peer_set *set,
+                      struct run_result *run, struct peer **ret_peer, struct err *err)
 {
     struct node_result *node = &run->nodes[run->n_nodes];
     struct spawned spawned;
@@ -63,13 +68,13 @@ int pair_run_agent(const struct pair_options *options, const struct endpoint_tex
     int r;
 
     peer_program_init(&program, options->agent, options->nice);
-    r = pair_spawn(options, endpoint, true, set->interrupt_fd, program.argv, &spawned, err);
+    r = pair_spawn(options, endpoint, true, set, program.argv, &spawned, err);
     if (r == 0)
         r = peer_set_add(set, name, &spawned, (uint64_t)PAIR_HELLO_S * CLOCK_S, &peer, err);
     if (r == 0)
         r = peer_ask_clock(set, peer, PAIR_CLOCK_ASKS, err);
     if (r == 0)
-        r = peer_ask_facts(set, peer, err);
+        r = peer_ask_facts(set, peer, few, err);
     /* It ran, and says no more: so its host, or the way there, is gone. */
     if (endpoint->kind == ENDPOINT_SSH && (r == -EPIPE || r == -ETIMEDOUT))
         r = -EHOSTUNREACH;
@@ -80,6 +85,13 @@ int pair_run_agent(const struct pair_options *options, const struct endpoint_tex
     run->n_nodes++;
     *ret_peer = peer;
     return 0;
+}
+
+int pair_run_agent(const struct pair_options *options, const struct endpoint_text *endpoint,
+                   const char *text, const char *name, struct peer_set *set, struct run_result *run,
+                   struct peer **ret_peer, struct err *err)
+{
+    return pair_agent(options, endpoint, text, name, false, set, run, ret_peer, err);
 }
 
 /* The first address of a host's name. */
@@ -152,8 +164,8 @@ static int pair_group(const struct pair_options *options, struct peer_set *set,
     const char *from = facts_get(&path->client->facts, key);
 
     for (uint32_t i = 0; i < options->n_more && r == 0; i++) {
-        r = pair_run_agent(options, &options->more[i], options->more_text[i], options->more_text[i],
-                           set, run, &path->more[i], err);
+        r = pair_agent(options, &options->more[i], options->more_text[i], options->more_text[i],
+                       true, set, run, &path->more[i], err);
         if (r == 0)
             path->n_more++;
     }
@@ -437,11 +449,11 @@ enum pair_end pair_run(const struct pair_options *options, int interrupt_fd,
         pair_run_ahead(options, &options->to);
     for (uint32_t i = 0; i < options->n_more; i++)
         pair_run_ahead(options, &options->more[i]);
-    r = pair_run_agent(options, &options->from, options->from_text, options->from_text, &set, run,
-                       &path.client, err);
+    r = pair_agent(options, &options->from, options->from_text, options->from_text, true, &set, run,
+                   &path.client, err);
     if (r == 0 && to_agent)
-        r = pair_run_agent(options, &options->to, options->to_text, options->to_text, &set, run,
-                           &path.server, err);
+        r = pair_agent(options, &options->to, options->to_text, options->to_text, true, &set, run,
+                       &path.server, err);
     if (r == 0)
         r = pair_group(options, &set, run, &path, err);
     spawn_ssh_ahead_end();

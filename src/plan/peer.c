@@ -182,17 +182,28 @@ static void peer_keep_alive(struct peer *peer, uint64_t now)
     channel_send(&peer->channel, &out, NULL, 0, NULL);
 }
 
+/* When it will have been silent for too long, if that is before next_ns. */
+static uint64_t peer_silent_ns(const struct peer *peer, uint64_t next_ns)
+{
+    uint64_t ns = peer->channel.last_read_ns + (uint64_t)MESSAGE_SILENCE_S * CLOCK_S + CLOCK_MS;
+
+    return !peer->gone && peer->said_hello && ns < next_ns ? ns : next_ns;
+}
+
 int peer_pump(struct peer_set *set, uint64_t deadline_ns, struct err *err)
 {
     struct pollfd pfds[PEER_MAX + 1];
-    uint64_t now = clock_mono_ns(), beat = now + (uint64_t)MESSAGE_BEAT_S * CLOCK_S;
+    uint64_t now = clock_mono_ns(), next = now + (uint64_t)MESSAGE_BEAT_S * CLOCK_S;
     int n;
 
+    next = deadline_ns < next ? deadline_ns : next;
+    for (unsigned i = 0; i < set->n_peers; i++)
+        next = peer_silent_ns(set->peers[i], next);
     for (unsigned i = 0; i < set->n_peers; i++)
         pfds[i] = (struct pollfd){.fd = set->peers[i]->gone ? -1 : set->peers[i]->channel.in_fd,
                                   .events = POLLIN};
     pfds[set->n_peers] = (struct pollfd){.fd = set->interrupt_fd, .events = POLLIN};
-    n = poll(pfds, set->n_peers + 1, clock_ms_until(deadline_ns < beat ? deadline_ns : beat));
+    n = poll(pfds, set->n_peers + 1, clock_ms_until(next));
     if (n < 0 && errno != EINTR)
         return err_set(err, errno, "waiting for agents");
     /*
@@ -209,6 +220,12 @@ int peer_pump(struct peer_set *set, uint64_t deadline_ns, struct err *err)
     if (n > 0 && pfds[set->n_peers].revents)
         return err_set(err, ECANCELED, "a signal came");
     return 0;
+}
+
+void peer_on_wait(void *arg)
+{
+    /* A signal is seen by who waits. */
+    peer_pump(arg, 0, NULL);
 }
 
 int peer_wait(struct peer_set *set, struct call *const calls[], unsigned n_calls,
@@ -380,7 +397,7 @@ void peer_set_done(struct peer_set *set, uint64_t grace_ns)
     set->n_peers = 0;
 }
 
-int peer_ask_facts(struct peer_set *set, struct peer *peer, struct err *err)
+int peer_ask_facts(struct peer_set *set, struct peer *peer, bool few, struct err *err)
 {
     struct call call = {.facts = &peer->facts}, *calls[] = {&call};
     char buf[64];
@@ -389,6 +406,8 @@ int peer_ask_facts(struct peer_set *set, struct peer *peer, struct err *err)
 
     peer->facts = (struct facts){0};
     peer_begin(peer, &out, buf, sizeof buf, "facts");
+    if (few)
+        line_put_u64(&out, "few", 1);
     r = peer_send(peer, &out, &call, err);
     if (r == 0)
         r = peer_wait(set, calls, 1, clock_mono_ns() + (uint64_t)PEER_ANSWER_S * CLOCK_S, err);

@@ -21,6 +21,9 @@
  */
 enum { PEER_MAX = 32, PEER_MAX_CALLS = 16 };
 
+/* What keeps an agent alive that nobody has spoken to yet (remote_options.beat). */
+#define PEER_BEAT "0 beat\n"
+
 struct peer {
     char name[48];
     struct spawned spawned; /* owned */
@@ -79,8 +82,8 @@ struct peer *peer_find(const struct peer_set *set, const char *name);
 /* Say quit, close, reap. grace_ns for all of them together. */
 void peer_set_done(struct peer_set *set, uint64_t grace_ns);
 
-/* Ask for facts (plan/fact_round.h asks for more of them); estimate the clock's offset by n exchanges. */
-int peer_ask_facts(struct peer_set *set, struct peer *peer, struct err *err);
+/* Ask for facts, few: only its addresses, as plan/fact_round.h will ask for all of them; estimate the clock's offset by n exchanges. */
+int peer_ask_facts(struct peer_set *set, struct peer *peer, bool few, struct err *err);
 int peer_ask_clock(struct peer_set *set, struct peer *peer, unsigned n, struct err *err);
 
 /* Send a request begun with peer_begin(); its answer comes into call. */
@@ -101,6 +104,9 @@ int peer_wait(struct peer_set *set, struct call *const calls[], unsigned n_calls
  * for something else. -ECANCELED a signal came.
  */
 int peer_pump(struct peer_set *set, uint64_t deadline_ns, struct err *err);
+
+/* The same without waiting, for who waits for a host: remote_options.on_wait; arg is the set. */
+void peer_on_wait(void *arg);
 
 /* Forget the call (no answer is awaited any more) and free its results. Takes a zeroed one. */
 void call_done(struct call *call);

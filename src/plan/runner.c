@@ -103,7 +103,7 @@ static int runner_agent_start(struct runner *r, const struct resource *resource,
         ret = peer_ask_clock(&r->peers, peer, RUNNER_CLOCK_ASKS, err);
     /* Who was not made by us has to tell his addresses. */
     if (ret == 0 && resource->there)
-        ret = peer_ask_facts(&r->peers, peer, err);
+        ret = peer_ask_facts(&r->peers, peer, true, err);
     return ret;
 }
 
@@ -539,6 +539,9 @@ enum runner_end runner_run(const struct run_options *options, const struct drive
                                           .config = options->ssh_config,
                                           .known_hosts = options->known_hosts,
                                           .become = options->become,
+                                          .beat = PEER_BEAT,
+                                          .on_wait = peer_on_wait,
+                                          .wait_arg = &r.peers,
                                           .interrupt_fd = interrupt_fd};
     const struct driver_setup setup = {.ledger_path = ledger ? ledger_path(ledger) : NULL,
                                        .agent = options->agent,

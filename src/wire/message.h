@@ -14,7 +14,7 @@
 enum {
     MESSAGE_PROTOCOL = 1,  /* version; both sides must speak the same */
     MESSAGE_BEAT_S = 1,    /* a side that has nothing to say says "beat" this often */
-    MESSAGE_SILENCE_S = 5, /* an agent silent for so long has vanished */
+    MESSAGE_SILENCE_S = 4, /* an agent silent for so long has vanished */
     MESSAGE_ORPHAN_S = 60, /* a controller silent for so long has vanished */
     MESSAGE_LINE_FACTS = 100,
     MESSAGE_FACTS_ROOM = 3 * FACT_VALUE_SIZE + FACT_KEY_SIZE + 64,

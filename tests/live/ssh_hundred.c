@@ -35,7 +35,7 @@ static bool hello(int fd, uint64_t deadline_ns)
 int main(int argc, char **argv)
 {
     const struct remote_options options = {
-        .config = argc > 1 ? argv[1] : "", .push = true, .interrupt_fd = -1};
+        .config = argc > 1 ? argv[1] : "", .push = true, .beat = "0 beat\n", .interrupt_fd = -1};
     char *agent[] = {argc > 2 ? argv[2] : NULL, NULL};
     size_t n = argc > 3 ? (size_t)argc - 3 : 0, n_answered = 0;
     struct spawn_ssh_ask *asks = calloc(n + 1, sizeof *asks);
@@ -64,6 +64,10 @@ int main(int argc, char **argv)
             n_answered++;
     }
     ns = clock_mono_ns() - begun_ns;
+    /* All are told, then each is waited for. */
+    for (size_t i = 0; i < n; i++)
+        if (asks[i].r == 0)
+            close(asks[i].spawned.in_fd), asks[i].spawned.in_fd = -1;
     for (size_t i = 0; i < n; i++)
         if (asks[i].r == 0)
             spawned_end(&asks[i].spawned, (uint64_t)2 * CLOCK_S);
@@ -72,6 +76,7 @@ int main(int argc, char **argv)
            (double)ns / CLOCK_S, (double)usage.ru_maxrss / 1024,
            (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+    spawn_ssh_done();
     free(asks);
     free(at);
     return n_answered == n ? 0 : 1;

@@ -35,7 +35,7 @@ load box
     wait_for 30 pinging "$pid"
     box kill -STOP "$pid"
     ended 1
-    says 'the agent at vm2 has ended \(silent for 5 s\)'
+    says 'the agent at vm2 has ended \(silent for 4 s\)'
     [ "$(status_of 1.3)" = failed ]
     nothing_left
 }

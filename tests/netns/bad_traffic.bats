@@ -135,7 +135,7 @@ ours() {
 test_receiver_stopped_is_found_out_for_every_kind() { #@test
     all_begin "${KINDS[@]}"
     kill -STOP $(ip netns pids "$B")
-    all_end 'error: .*(has ended \(silent for 5 s\)|for 3 s|nothing arrived any more)'
+    all_end 'error: .*(has ended \(silent for 4 s\)|for 3 s|nothing arrived any more)'
 }
 
 test_receiver_killed_is_found_out_for_every_kind() { #@test

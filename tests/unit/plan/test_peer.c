@@ -149,7 +149,7 @@ static void test_answers(void **state)
         expect_words(&err, rows[i].words);
         /* Who is gone stays so, with the same words. */
         if (r == -EPIPE) {
-            assert_int_equal(peer_ask_facts(&set, peer, &err), -EPIPE);
+            assert_int_equal(peer_ask_facts(&set, peer, false, &err), -EPIPE);
             expect_words(&err, "the agent at far has ended");
         }
         peer_set_done(&set, 0);
@@ -222,7 +222,7 @@ static void test_clock_and_facts_of_a_real_agent(void **state)
     assert_int_equal(peer_ask_clock(&set, peer, 5, &err), 0);
     /* One machine, one clock: the offset is nothing but the error. */
     assert_true(llabs(peer->offset_ns) <= (int64_t)peer->offset_error_ns + 1);
-    assert_int_equal(peer_ask_facts(&set, peer, &err), 0);
+    assert_int_equal(peer_ask_facts(&set, peer, false, &err), 0);
     assert_non_null(facts_get(&peer->facts, "kernel"));
     peer_set_done(&set, grace_ns);
 }
