@@ -120,10 +120,14 @@ int remote_send(struct remote *remote, const uint8_t *bytes, size_t n, struct er
 static int remote_hear(struct remote *remote, struct remote_talk *talk, char *line, struct err *err)
 {
     const struct remote_push *push = &talk->push;
+    int r;
 
     switch (remote_push_line(&talk->push, line, remote->programs, err)) {
     case REMOTE_STEP_SEND:
         return remote_send(remote, push->program->bytes, push->program->size, err);
+    case REMOTE_STEP_SFTP:
+        r = remote_sftp_put(remote, push->path, push->program->bytes, push->program->size, err);
+        return r < 0 ? r : remote_send(remote, (const uint8_t *)"\n", 1, err);
     case REMOTE_STEP_PASSWORD:
         /* A host that asks unasked gets none. */
         return remote->become ? remote_become_answer(remote, push, err) : 0;

@@ -54,7 +54,7 @@ static const char remote_script_become[] =
  * programs run is tried with an empty file: execve() fails with ENOEXEC, and the shell reads it to its end; where nothing
  * may run it is EACCES before. `head -c` (or dd, byte by byte, where a small system's head has no -c and reads nothing) and not
  * `cat` takes the bytes, as the program's own stdin follows them. What does not fit on a full disk is swallowed, so that the next
- * folder can be tried. Our agent says its own SHA-256, with which it has run, too; what cannot is compared by sha256sum. Each
+ * folder can be tried. Where none of these programs is, the bytes come by SFTP, and a line says that they are there. Our agent says its own SHA-256, with which it has run, too; what cannot is compared by sha256sum. Each
  * program that is started here costs as much as the rest of a login: so one is for two purposes, or none.
  */
 static const char remote_script_push[] =
@@ -83,9 +83,12 @@ static const char remote_script_push[] =
     "chmod 700 \"$f\"; "
     "\"$f\" >/dev/null 2>&1 </dev/null || { "
     "drop; echo \"vnperf-push not $d lets no program run\"; continue; }; "
+    "if command -v cat >/dev/null 2>&1 && "
+    "{ command -v head || command -v dd; } >/dev/null 2>&1; then "
     "echo \"vnperf-push send $f\"; "
     "{ head -c \"$n\" || dd bs=1 count=\"$n\"; } 2>/dev/null | "
     "{ cat >\"$f\" || cat >/dev/null; } 2>/dev/null; "
+    "else echo \"vnperf-push sftp $f\"; read -r e || gone; fi; "
     "e=$(\"$f\" --sha256 2>&1 </dev/null); [ \"$e\" = \"$h\" ] || { "
     "if command -v sha256sum >/dev/null 2>&1; then same \"$f\"; "
     "else [ \"$(wc -c <\"$f\")\" -eq \"$n\" ]; fi || { "
@@ -315,6 +318,7 @@ bool remote_push_is_ours(const char *line)
 enum remote_step remote_push_line(struct remote_push *push, char *line,
                                   const struct remote_programs *programs, struct err *err)
 {
+    const char *by_sftp = NULL;
     char *rest;
 
     text_tame(line);
@@ -333,10 +337,11 @@ enum remote_step remote_push_line(struct remote_push *push, char *line,
         snprintf(push->refused + used, sizeof push->refused - used, "%s%s", used ? ", " : "", rest);
         return REMOTE_STEP_LISTEN;
     }
-    if ((rest = remote_after(line, "send"))) {
+    if ((rest = remote_after(line, "send")) || (by_sftp = rest = remote_after(line, "sftp"))) {
         text_copy(push->path, sizeof push->path, rest);
-        return push->program ? REMOTE_STEP_SEND
-                             : remote_fail(err, "it wants the agent and has not said what it is");
+        if (!push->program)
+            return remote_fail(err, "it wants the agent and has not said what it is");
+        return by_sftp ? REMOTE_STEP_SFTP : REMOTE_STEP_SEND;
     }
     if (remote_after(line, "have"))
         push->reused = true;

@@ -14,7 +14,7 @@
  *
  * The command is one shell script in single quotes. It says lines that begin with "vnperf-push "; whatever else comes
  * before is a shell's profile and is passed over. It looks for a folder that is writable and in which a file can be
- * run (tried by running one), asks for the program's bytes, counts them from its stdin, compares SHA-256 (the size where
+ * run (tried by running one), asks for the program's bytes, counts them from its stdin (where no program there reads them they come by SFTP), compares SHA-256 (the size where
  * there is no sha256sum), and becomes the program. Its stdin and stdout are the program's from then on.
  *
  * What was pushed has no name any more when it runs: the script opens it, unlinks it, and runs it by /proc/self/fd.
@@ -63,6 +63,7 @@ int remote_push_command(const struct remote_programs *programs, bool become, cha
 enum remote_step {
     REMOTE_STEP_LISTEN, /* go on reading lines */
     REMOTE_STEP_SEND,   /* send the bytes of push.program, all of them, then go on reading */
+    REMOTE_STEP_SFTP, /* put the bytes of push.program at push.path by SFTP, send a newline, then go on reading */
     REMOTE_STEP_PASSWORD, /* sudo asks for the password of push.user: send it and a newline, then go on reading */
     REMOTE_STEP_RUN,  /* what follows is the program's */
     REMOTE_STEP_FAIL, /* err says why: -ENOEXEC, -EACCES sudo does not let us */

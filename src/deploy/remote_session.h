@@ -161,6 +161,9 @@ int remote_start(struct remote *remote, struct err *err);
 void remote_carry(struct remote *remote);
 /* All of it, with a deadline that what goes moves on. */
 int remote_send(struct remote *remote, const uint8_t *bytes, size_t n, struct err *err);
+/* remote_sftp.c: bytes into a file that is there; not while it is read. errors: -ENOEXEC the host has no SFTP, or it refuses */
+int remote_sftp_put(struct remote *remote, const char *path, const uint8_t *bytes, size_t n,
+                    struct err *err);
 /* What to wait for at the connection. */
 short remote_events(const struct remote_line *line);
 static inline bool remote_is_empty(const struct remote_bytes *b) { return b->taken == b->used; }

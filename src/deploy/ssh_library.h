@@ -5,6 +5,7 @@
 
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
+#include <libssh/sftp.h>
 
 /*
  * libssh, opened when the first host is reached (library.h). Its functions are called by their own names.
@@ -15,6 +16,12 @@ int ssh_library_load(struct err *err);
 
 /* clang-format off */
 #define SSH_LIBRARY(X) \
+    X(sftp_close) \
+    X(sftp_free) \
+    X(sftp_init) \
+    X(sftp_new) \
+    X(sftp_open) \
+    X(sftp_write) \
     X(ssh_channel_close) \
     X(ssh_channel_free) \
     X(ssh_channel_is_closed) \
@@ -78,6 +85,12 @@ struct ssh_library {
 extern struct ssh_library ssh_library;
 
 #ifndef SSH_LIBRARY_NAMES /* ssh_library.c needs them as they are */
+#define sftp_close ssh_library.sftp_close
+#define sftp_free ssh_library.sftp_free
+#define sftp_init ssh_library.sftp_init
+#define sftp_new ssh_library.sftp_new
+#define sftp_open ssh_library.sftp_open
+#define sftp_write ssh_library.sftp_write
 #define ssh_channel_close ssh_library.ssh_channel_close
 #define ssh_channel_free ssh_library.ssh_channel_free
 #define ssh_channel_is_closed ssh_library.ssh_channel_is_closed

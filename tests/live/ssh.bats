@@ -165,6 +165,21 @@ no end of line" ]
     [[ "$stderr" = *"there is no program '/run/keys/none' there"* ]]
 }
 
+@test "a host without head, dd and cat: the agent goes by SFTP; without that it is said" {
+    local few=(sh uname chmod rm id)
+    box sh -c 'mkdir -p /run/keys/few; for p; do ln -sf "$(command -v "$p")" "/run/keys/few/$p"; done; echo "SetEnv PATH=/run/keys/few" >>/run/keys/sshd_config' sh "${few[@]}"
+    host a :
+    test_ssh ssh://a ssh://a --rr -t 0.2 --address 10.77.0.1
+    [ "$status" -eq 3 ]
+    [[ "$stderr" = *"has no programs that read the agent"*"SFTP does not put it at /dev/shm/"* ]]
+    nothing_far a
+    box sed -i 's/^Subsystem.*/Subsystem sftp internal-sftp/' /run/keys/sshd_config
+    host a :
+    test_ssh ssh://a ssh://a --rr -t 0.2 --address 10.77.0.1
+    [ "$status" -eq 0 ]
+    nothing_far a
+}
+
 @test "dropbear, which has no SFTP" {
     skip_unless_command dropbear dropbearkey
     host a
