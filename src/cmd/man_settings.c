@@ -53,7 +53,7 @@ static void man_settings_kind(const struct option_row *row, char *ret, size_t si
     }
     if (list)
         text_copy(ret, size, "list: 1,2 or [1, 2]");
-    else if (row->call && !row->arg)
+    else if (!row->arg)
         text_copy(ret, size, "true or false");
     else if (strcmp(row->arg, "SEC") == 0)
         snprintf(ret, size, "%s%s%s", man_time, row->words ? "; " : "",
