@@ -172,6 +172,7 @@ int watch_tell(struct watch *w, uint32_t id, struct err *err)
         w->has_thread = false;
         hops.n_points = w->n_points;
         live_points(w->live, hops.points);
+        live_mark_vanished(w->live, &hops);
         text_copy(hops.source, sizeof hops.source, live_source_name[live_used(w->live)]);
         if (w->failed) {
             if (err)

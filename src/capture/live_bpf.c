@@ -457,35 +457,6 @@ static int snapshot_take(const struct bpf_load *set, struct snapshot *ret)
     return r;
 }
 
-static int look(void *arg, struct err *err)
-{
-    struct work *w = arg;
-    struct live_netns_link link;
-    int r = live_netns_find(w->b->options.points[w->point].ifname, &link, err);
-
-    return r < 0 ? r : link.ifindex == w->b->links[w->point].ifindex ? 0 : -ENODEV;
-}
-
-static bool vanished(struct live_bpf *b, unsigned point)
-{
-    for (unsigned i = 0; i < b->n_at; i++)
-        if (b->at[i].point == point && b->at[i].link >= 0)
-            return bpf_sys_link_ifindex(b->at[i].link) == 0;
-    return b->source == LIVE_CLSACT && at_point(b, point, look, NULL) < 0;
-}
-
-static void warn_vanished(struct live_bpf *b, struct hops *hops)
-{
-    for (unsigned p = 0; p < b->options.n_points; p++) {
-        size_t n = strlen(hops->warning);
-
-        if (vanished(b, p))
-            snprintf(hops->warning + n, sizeof hops->warning - n,
-                     "Interface %s of %s has vanished: nothing was seen there from then on. ",
-                     b->options.points[p].ifname, b->options.points[p].name);
-    }
-}
-
 static void name_point(const struct live_bpf *b, unsigned p, struct hop_point *ret)
 {
     text_copy(ret->name, sizeof ret->name, b->options.points[p].name);
@@ -510,7 +481,6 @@ int live_bpf_hops(struct live_bpf *b, struct hops *ret_hops, struct err *err)
     ret_hops->nat = b->nat[0];
     ret_hops->window_ns = window_of(&b->options);
     text_copy(ret_hops->source, sizeof ret_hops->source, live_source_name[b->source]);
-    warn_vanished(b, ret_hops);
     return 0;
 }
 

@@ -285,9 +285,13 @@ static void sink_points(struct hops *hops, const struct hop_point points[], unsi
         hops->points[i].unmatched = unmatched;
         hops->points[i].backward = backward;
     }
-    for (uint32_t i = 0; i < hops->n_hops; i++)
+    for (uint32_t i = 0; i < hops->n_hops; i++) {
+        struct hop *hop = &hops->hops[i];
+
+        hop->lost_is_bound |= points[hop->from].vanished || points[hop->to].vanished;
         for (unsigned k = 0; k < n; k++)
-            hops->hops[i].lost_is_bound |= points[k].kernel_drops || points[k].overflow;
+            hop->lost_is_bound |= points[k].kernel_drops || points[k].overflow;
+    }
 }
 
 static int sink_end(void *arg, const struct hop_point points[], unsigned n_points,

@@ -203,6 +203,8 @@ static json_t *hops_json_point(const struct hop_point *p)
         bad |= json_object_set_new(o, "kernel_drops", doc_whole(p->kernel_drops));
     else
         bad |= hops_json_miss(o, missing, "kernel_drops", "the source does not tell");
+    if (p->vanished)
+        bad |= json_object_set_new(o, "vanished", json_true());
     bad |= json_object_set_new(o, "overflow", doc_whole(p->overflow));
     bad |= json_object_set_new(o, "backward", doc_whole(p->backward));
     if (p->seen || p->first_ns || p->last_ns) {

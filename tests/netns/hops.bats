@@ -185,12 +185,25 @@ test_what_is_not_there_is_named() { #@test
     [[ $stderr == *"$base-none"* ]]
 }
 
-test_an_interface_that_vanishes_costs_the_rest_nothing() { #@test
-    vnperf hops "${all[@]}" --no-calibration --json "$doc" --filter icmp --source "netns:$a" \
+vanishes() {
+    vnperf hops "${all[@]}" --capture "$1" --no-calibration --json "$doc" --filter icmp --source "netns:$a" \
         --source-command "ping -q -c 20 -i 0.01 10.99.0.2; ip -n $h link delete pb; ping -q -c 3 -i 0.01 -W 1 10.99.0.2; true" \
-        >"$TEST_DIR/out" 2>"$TEST_DIR/err" || true
+        >"$TEST_DIR/out" 2>"$TEST_DIR/err"
+    cat "$TEST_DIR/out" "$TEST_DIR/err"
     [ "$(hop 0 1 '.matched >= 20')" = true ]
     [ "$(hop 2 3 '.matched == 20')" = true ]
+    # It is said of both ends of the veth, and what is lost next to them is a bound.
+    [[ $(value .warning) == *"interface pb of netns:$h/pb has vanished"* ]]
+    [ "$(value '[.points[] | select(.vanished) | .name] | join(" ")')" = "netns:$h/pb netns:$b/eth0" ]
+    [ "$(hop 1 2 .lost_is_bound)" = true ]
+    [ "$(hop 0 1 .lost_is_bound)" = null ]
+}
+
+test_an_interface_that_vanishes_is_told_and_costs_the_rest_nothing() { #@test
+    vanishes tcx
+    path_down
+    path_up
+    vanishes af_packet
 }
 
 test_nothing_stays_at_the_interfaces() { #@test
@@ -231,4 +244,60 @@ test_a_run_tells_where_the_time_goes() { #@test
         | ($sum - $whole | fabs) < 0.05 * $whole + 10' "$doc"
     run vnperf show last
     [[ $output == *"2.1"* ]]
+}
+
+# background ping from a to b at 100 a second, which the test ends; its number is in $pinging
+ping_begin() {
+    ip netns exec "$a" ping -q -i 0.01 -c 3000 10.99.0.2 >/dev/null 2>&1 3>&- &
+    pinging=$!
+}
+
+ping_end() {
+    kill "$pinging" 2>/dev/null || true
+    wait "$pinging" 2>/dev/null || true
+}
+
+# hops_begin ARG…: hops in the background; it watches when this returns. Its agent is in $agent.
+hops_begin() {
+    "$VNPERF" hops --no-calibration --json "$doc" "$@" >"$TEST_DIR/out" 2>"$TEST_DIR/err" 3>&- &
+    watching=$!
+    wait_for 20 watched "$watching"
+}
+
+# Links or sockets of both points are there.
+watched() {
+    agent=$(pgrep -P "$1" | head -n 1)
+    [ -n "$agent" ] && [ "$(ls -l "/proc/$agent/fd" 2>/dev/null | grep -cE 'bpf_link|socket:')" -ge 2 ]
+}
+
+# passed N: so many packets more came to the bridge from a than when this was first asked
+passed() {
+    local now
+    now=$(ip netns exec "$h" cat /sys/class/net/pa/statistics/rx_packets)
+    passed_from=${passed_from:-$now}
+    [ $((now - passed_from)) -ge "$1" ]
+}
+
+# hops_ended: how it ended is in $code
+hops_ended() {
+    code=0
+    wait "$watching" || code=$?
+    cat "$TEST_DIR/out" "$TEST_DIR/err"
+}
+
+test_what_was_seen_until_a_signal_is_shown() { #@test
+    ping_begin
+    for how in tcx:INT:130 af_packet:TERM:143; do
+        IFS=: read -r source signal expected <<<"$how"
+        rm -f "$doc"
+        hops_begin --at "netns:$h/pa" --at "netns:$h/pb" --capture "$source" --for 60s
+        passed_from=
+        wait_for 20 passed 50
+        kill -"$signal" "$watching"
+        hops_ended
+        [ "$code" = "$expected" ]
+        [ "$(hop 0 1 '.matched >= 20')" = true ]
+        [ "$(value '[.points[] | .seen >= 20 and .kernel_drops == 0] | all')" = true ]
+    done
+    ping_end
 }
