@@ -155,6 +155,15 @@ test_points_on_several_machines_are_matched_here() { #@test
     [ "$(value '[.hops[].lost] | add')" = 0 ]
     # Both have one clock, and the bound says how far that was known.
     jq -e '.points[1] | .offset_bound_ns > 0 and (.offset_ns | fabs) <= .offset_bound_ns' "$doc"
+    # One way only: what the agents' answers told, and how well, stands beside each delay.
+    hops --at "exec:ip netns exec $a/eth0" --at "exec:ip netns exec $b/eth0" --agent "$VNPERF_AGENT" \
+        --filter 'icmp[icmptype] == icmp-echo' --source "netns:$a" --source-command 'ping -q -c 100 -i 0.005 10.99.0.2'
+    [ "$(hop 0 1 .matched)" = 100 ]
+    jq -e '(.points[1] | .offset_packets == 0 and .offset_bound_ns > 0)
+        and .hops[0].delay_bound_ns == .points[1].offset_bound_ns' "$doc"
+    [[ $output == *CLOCKS*"+-"* ]]
+    [[ $(tr -s ' \n' ' ' <<<"$output") == *"known to +-"*"by how long its agent took to answer"* ]]
+    [[ $output != *--offset* ]]
 }
 
 test_per_flow_and_series() { #@test
