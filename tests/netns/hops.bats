@@ -255,6 +255,35 @@ test_a_run_tells_where_the_time_goes() { #@test
     [[ $output == *"2.1"* ]]
 }
 
+test_how_a_source_command_ended_is_told() { #@test
+    hops "${all[@]}" --filter icmp --source "netns:$a" --source-command 'ping -q -c 5 -i 0.01 10.99.0.2; exit 3'
+    [ "$(hop 0 1 .matched)" = 5 ]
+    [[ $(value .warning) == *"source command at netns:$a ended with exit status 3"* ]]
+    hops "${all[@]}" --filter icmp --source "netns:$a" --source-command 'ping -q -c 5 -i 0.01 10.99.0.2'
+    [ "$(value .warning)" = null ]
+    run --separate-stderr vnperf hops "${all[@]}" --no-calibration --source "netns:$a" --source-command 'nosuchcommand -x'
+    [ "$status" = 3 ]
+    [[ $stderr == *"source command at netns:$a could not be run: 'nosuchcommand -x'"* ]]
+}
+
+refused() {
+    run --separate-stderr vnperf hops "$@"
+    echo "$stderr"
+    [ "$status" = 2 ]
+    [[ $stderr == *"--capture af_packet"* ]]
+    [ -z "$output" ]
+}
+
+test_what_a_capture_cannot_do_is_refused() { #@test
+    for source in tcx clsact; do
+        refused "${all[@]}" --for 1s --capture "$source" --per-flow
+        refused "${all[@]}" --for 1s --interval 200ms --capture "$source"
+        refused --at "exec:ip netns exec $a/eth0" --at "exec:ip netns exec $b/eth0" --for 1s --capture "$source"
+        refused --at "netns:$a/eth0" --at "ssh://$base/eth0" --for 1s --capture "$source"
+        refused --path "netns:$a" "exec:ip netns exec $b" --traffic udp --capture "$source"
+    done
+}
+
 # background ping from a to b at 100 a second, which the test ends; its number is in $pinging
 ping_begin() {
     ip netns exec "$a" ping -q -i 0.01 -c 3000 10.99.0.2 >/dev/null 2>&1 3>&- &
