@@ -180,11 +180,14 @@ int watch_tell(struct watch *w, uint32_t id, struct err *err)
             r = w->failed;
         }
     } else {
+        /* Points end one after the other: from here on none sees anything new. */
+        live_stop(w->live);
         /* Nothing of ours is at the interfaces when the answer is heard of. */
         r = live_detach(w->live, err);
         if (r == 0)
             r = live_hops(w->live, &hops, err);
     }
+    live_stamp(live_used(w->live), hops.instrument.stamp, sizeof hops.instrument.stamp);
     if (r == 0)
         r = watch_send_hops(w->channel, id, &hops, err);
     hops_done(&hops);

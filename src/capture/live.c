@@ -30,7 +30,7 @@ struct live {
 static int live_open_one(struct live *live, const struct live_options *options,
                          enum live_source source, struct err *err)
 {
-    int r = source == LIVE_AF_PACKET ? live_ring_open(options, &live->ring, err)
+    int r = source == LIVE_AF_PACKET ? live_ring_open(options, true, &live->ring, err)
                                      : live_bpf_open(options, source, &live->bpf, err);
 
     if (r >= 0)
@@ -43,7 +43,7 @@ static bool live_hopeless(int r) { return r == -ENODEV || r == -ENOENT || r == -
 
 static int live_open_best(struct live *live, const struct live_options *options, struct err *err)
 {
-    size_t n = 0;
+    char last[sizeof err->text] = "";
     int r = -EOPNOTSUPP;
 
     for (unsigned source = LIVE_TCX; source < LIVE_SOURCE_COUNT; source++) {
@@ -57,10 +57,13 @@ static int live_open_best(struct live *live, const struct live_options *options,
                 *err = why;
             return r;
         }
-        n += (size_t)snprintf(live->why + n, sizeof live->why - n, "%sno %s: %s", n ? "; " : "",
-                              live_source_name[source], why.text);
-        if (n >= sizeof live->why)
-            n = sizeof live->why - 1;
+        /* Once what is the same of both. */
+        if (last[0] && strcmp(last, why.text) == 0)
+            snprintf(live->why, sizeof live->why, "no tcx and no clsact: %s", last);
+        else
+            text_add(live->why, sizeof live->why, "%sno %s: %s", live->why[0] ? "; " : "",
+                     live_source_name[source], why.text);
+        text_copy(last, sizeof last, why.text);
     }
     return r;
 }
@@ -98,7 +101,9 @@ void live_mark_vanished(const struct live *live, struct hops *hops)
     for (unsigned p = 0; p < live->options.n_points && p < hops->n_points; p++) {
         struct live_place now = live_look(&live->options.points[p]);
 
-        if (now.ifindex && now.ifindex == live->places[p].ifindex &&
+        if (!live->places[p].ifindex)
+            continue;
+        if (now.ifindex == live->places[p].ifindex &&
             now.netns_inode == live->places[p].netns_inode)
             continue;
         hops->points[p].vanished = true;

@@ -63,6 +63,8 @@ void live_mark_vanished(const struct live *live, struct hops *hops);
 /* What each point saw and lost so far: name, source, seen, unparsed, kernel_drops, overflow, first and last time. */
 void live_points(const struct live *live, struct hop_point ret_points[]);
 
+/* Where on a packet's way a source takes the time, in words. */
+void live_stamp(enum live_source source, char *ret, size_t size);
 /*
  * What the instrument costs and how far it is off on this machine, measured in a network namespace of its own made for that
  * and gone with it: a few 100 ms. source is what live_used() says. Without the right to make a namespace: -EPERM.

@@ -224,7 +224,11 @@ static void hop_watch_say_source(const struct hop_watch *w, struct hops *hops)
     for (unsigned i = 1; i < w->n_places; i++)
         mixed |= strcmp(w->places[i].source, w->places[0].source) != 0;
     text_copy(hops->source, sizeof hops->source, mixed ? "mixed" : w->places[0].source);
-    hops->instrument = w->instrument;
+    if (w->instrument.measured)
+        hops->instrument = w->instrument;
+    else if (!hops->instrument.stamp[0])
+        text_copy(hops->instrument.stamp, sizeof hops->instrument.stamp,
+                  w->places[0].seen.instrument.stamp);
     for (unsigned i = 0; i < w->n_places && used < sizeof hops->warning; i++) {
         int n;
 

@@ -185,6 +185,19 @@ static int hops_points(struct hops_job *job, struct err *err)
     return r;
 }
 
+/* An agent that has gone away will not come back: the exit code of machines that cannot be reached. */
+static int hops_gone(const struct hops_job *job, struct err *err)
+{
+    for (unsigned i = 0; i < job->n_places; i++)
+        if (job->places[i].peer->gone) {
+            err_say(err, "%s", job->places[i].peer->gone_text);
+            if (err)
+                err->code = EHOSTUNREACH;
+            return -EHOSTUNREACH;
+        }
+    return 0;
+}
+
 /* ---- traffic that is not ours ---- */
 
 /* Behind all that a command printed: how it ended, wherever it ran. */
@@ -227,6 +240,7 @@ static int hops_commands_wait(struct hops_job *job, struct hops_command commands
         char text[4096];
         int r = peer_pump(job->set, clock_mono_ns(), err);
 
+        r = r == 0 ? hops_gone(job, err) : r;
         if (r < 0)
             return r;
         for (unsigned i = 0; i < n; i++)
@@ -309,8 +323,10 @@ static int hops_wait(struct hops_job *job, struct err *err)
     uint64_t until = clock_mono_ns() + job->options->for_ns;
     int r = 0;
 
-    while (r == 0 && clock_mono_ns() < until)
+    while (r == 0 && clock_mono_ns() < until) {
         r = peer_pump(job->set, until, err);
+        r = r == 0 ? hops_gone(job, err) : r;
+    }
     return r;
 }
 
@@ -332,14 +348,27 @@ static int hops_watched(struct hops_job *job, const struct hops_go *go, struct e
 {
     struct hop_watch watch;
     struct err close_err = {0};
+    bool began;
     int r, closed;
 
     r = hop_watch_open(&watch, job->set, job->places, job->n_places, job->options->calibrate,
                        job->sink, err);
     job->environment = r < 0 && r != -ECANCELED;
-    if (r == 0)
+    began = r == 0;
+    if (began)
         r = hops_traffic(job, go, err);
     closed = hop_watch_close(&watch, job->hops, &close_err);
+    if (r != -ECANCELED && hops_gone(job, NULL) < 0)
+        r = hops_gone(job, err);
+    /* Nothing was watched: zeros would look as if nothing had passed. */
+    if (!began) {
+        hops_done(job->hops);
+        return r;
+    }
+    /* The maps of programs in the kernel go with who holds them. */
+    if (r == -EHOSTUNREACH && !job->hops->n_points && err)
+        text_add(err->text, sizeof err->text,
+                 ": what it had counted in the kernel is gone (--capture af_packet keeps it here)");
     hop_path_say(job->hops, job->left_out);
     hop_path_say(job->hops, job->left_out_back);
     hop_path_say(job->hops, job->command_end);

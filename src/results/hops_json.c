@@ -240,9 +240,13 @@ static json_t *hops_json_instrument(const struct hop_instrument *i)
     json_t *o;
     int bad = 0;
 
-    if (!i->measured)
+    if (!i->measured && !i->stamp[0])
         return json_null();
     o = json_object();
+    if (!i->measured) {
+        bad |= json_object_set_new(o, "stamp", doc_string(i->stamp));
+        return hops_json_done(o, bad);
+    }
     bad |= json_object_set_new(o, "cost_ns", doc_real(i->cost_ns));
     bad |= json_object_set_new(o, "bias_ns", json_integer(i->bias_ns));
     bad |= json_object_set_new(o, "bias_spread_ns", doc_whole(i->bias_spread_ns));

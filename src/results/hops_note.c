@@ -51,7 +51,8 @@ static void hops_note_instrument(const struct hops_note *n, const json_t *hops)
         !doc_number(hops, "instrument.cost_ns", &cost_ns)) {
         /* Files say so by their names. */
         if (*name && strcmp(name, "file") != 0 && strcmp(name, "text") != 0)
-            hops_note_say(n, "seen by %s, not calibrated", name);
+            hops_note_say(n, "seen by %s, not calibrated%s%s", name, *stamp ? "; time taken " : "",
+                          stamp);
         return;
     }
     hops_note_say(n,

@@ -266,6 +266,19 @@ test_how_a_source_command_ended_is_told() { #@test
     [[ $stderr == *"source command at netns:$a could not be run: 'nosuchcommand -x'"* ]]
 }
 
+test_why_it_is_no_better_capture_is_told_in_whole_words() { #@test
+    skip_unless_command setpriv
+    ping_begin
+    run --separate-stderr ip netns exec "$h" setpriv --bounding-set=-bpf,-sys_admin \
+        "$VNPERF" hops --no-calibration --json "$doc" --at pif:pa --at pif:pb --for 500ms
+    ping_end
+    echo "$output$stderr"
+    [ "$status" = 0 ]
+    [ "$(value .source)" = af_packet ]
+    [[ $(value .warning) == *"no tcx"*"no clsact"*CAP_BPF*"Operation not permitted" ]]
+    [ "$(value '[.points[].vanished] | any')" = false ]
+}
+
 refused() {
     run --separate-stderr vnperf hops "$@"
     echo "$stderr"
@@ -284,9 +297,9 @@ test_what_a_capture_cannot_do_is_refused() { #@test
     done
 }
 
-# background ping from a to b at 100 a second, which the test ends; its number is in $pinging
+# ping_begin [SECONDS]: pings from a to b so often, which the test ends; its number is in $pinging
 ping_begin() {
-    ip netns exec "$a" ping -q -i 0.01 -c 3000 10.99.0.2 >/dev/null 2>&1 3>&- &
+    ip netns exec "$a" ping -q -i "${1:-0.01}" -c 30000 10.99.0.2 >/dev/null 2>&1 3>&- &
     pinging=$!
 }
 
@@ -305,7 +318,7 @@ hops_begin() {
 # Links or sockets of both points are there.
 watched() {
     agent=$(pgrep -P "$1" | head -n 1)
-    [ -n "$agent" ] && [ "$(ls -l "/proc/$agent/fd" 2>/dev/null | grep -cE 'bpf_link|socket:')" -ge 2 ]
+    [ -n "$agent" ] && [ "$(find "/proc/$agent/fd" -lname 'socket:*' -o -lname '*bpf_link*' 2>/dev/null | wc -l)" -ge 2 ]
 }
 
 # passed N: so many packets more came to the bridge from a than when this was first asked
@@ -338,4 +351,86 @@ test_what_was_seen_until_a_signal_is_shown() { #@test
         [ "$(value '[.points[] | .seen >= 20 and .kernel_drops == 0] | all')" = true ]
     done
     ping_end
+}
+
+test_an_agent_that_is_killed_takes_along_only_what_nobody_else_has() { #@test
+    ping_begin
+    for source in af_packet tcx; do
+        rm -f "$doc"
+        hops_begin --at "netns:$h/pa" --at "netns:$h/pb" --capture "$source" --for 60s
+        passed_from=
+        wait_for 20 passed 100
+        kill -KILL "$agent"
+        hops_ended
+        [ "$code" = 4 ]
+        grep -q 'the agent at local (points) has ended' "$TEST_DIR/err"
+        if [ "$source" = af_packet ]; then
+            # What had come here by then; whether the kernel dropped some more it did not say.
+            jq -e '[.points[] | .seen >= 20 and .kernel_drops == null and .first_ns > 0] | all' "$doc"
+            jq -e '[.hops[] | .matched >= 10 and .lost_is_bound] | all' "$doc"
+        else
+            [ ! -e "$doc" ]
+            grep -q 'counted in the kernel is gone' "$TEST_DIR/err"
+        fi
+    done
+    ping_end
+}
+
+test_of_several_machines_one_may_go_away() { #@test
+    ping_begin
+    "$VNPERF" hops --no-calibration --json "$doc" --agent "$VNPERF_AGENT" --for 60s \
+        --at "exec:ip netns exec $a/eth0" --at "exec:ip netns exec $h/pa" --at "exec:ip netns exec $b/eth0" \
+        >"$TEST_DIR/out" 2>"$TEST_DIR/err" 3>&- &
+    watching=$!
+    wait_for 30 rings 3
+    passed_from=
+    wait_for 20 passed 150
+    kill -KILL "$(agents | sed -n 3p)"
+    hops_ended
+    ping_end
+    [ "$code" = 4 ]
+    grep -q "the agent at exec:ip netns exec $b (points) has ended" "$TEST_DIR/err"
+    # The two that stayed.
+    jq -e '[.points[0, 1] | .seen >= 50 and .kernel_drops == 0] | all' "$doc"
+    [ "$(hop 0 1 '.matched >= 50')" = true ]
+}
+
+# Those behind exec: are children of its shells.
+agents() {
+    local shell
+    for shell in $(pgrep -P "$watching"); do
+        pgrep -P "$shell" || true
+    done
+}
+
+# So many agents have a packet socket.
+rings() {
+    local pid n=0
+    for pid in $(agents); do
+        [ -z "$(find "/proc/$pid/fd" -lname 'socket:*' 2>/dev/null)" ] || n=$((n + 1))
+    done
+    [ "$n" -ge "$1" ]
+}
+
+test_what_passed_while_the_watch_began_is_of_no_point() { #@test
+    ping_begin 0.002
+    for source in af_packet tcx; do
+        hops "${all[@]}" --capture "$source" --filter icmp --for 500ms
+        [ "$(hop 0 1 '.matched >= 20')" = true ]
+        [ "$(value '[.hops[] | .only_later] | add')" = 0 ]
+        [ "$(value '[.hops[] | .lost] | add')" = 0 ]
+        # Where the time is taken is known without a calibration.
+        [ "$(value '.instrument.cost_ns')" = null ]
+        [ "$(value '.instrument.stamp | length > 20')" = true ]
+        [[ $output == *"not calibrated; time taken"* ]]
+    done
+    ping_end
+}
+
+test_what_was_not_watched_is_no_table_of_zeros() { #@test
+    run --separate-stderr vnperf hops --at "netns:$a/eth0" --at "netns:$h/nope" --for 100ms --json "$doc"
+    [ "$status" = 3 ]
+    [[ $stderr == *nope* ]]
+    [ -z "$output" ]
+    [ ! -e "$doc" ]
 }
