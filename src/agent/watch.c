@@ -172,6 +172,7 @@ int watch_tell(struct watch *w, uint32_t id, struct err *err)
         w->has_thread = false;
         hops.n_points = w->n_points;
         live_points(w->live, hops.points);
+        live_mark_vanished(w->live, &hops);
         text_copy(hops.source, sizeof hops.source, live_source_name[live_used(w->live)]);
         if (w->failed) {
             if (err)
@@ -179,11 +180,14 @@ int watch_tell(struct watch *w, uint32_t id, struct err *err)
             r = w->failed;
         }
     } else {
+        /* Points end one after the other: from here on none sees anything new. */
+        live_stop(w->live);
         /* Nothing of ours is at the interfaces when the answer is heard of. */
         r = live_detach(w->live, err);
         if (r == 0)
             r = live_hops(w->live, &hops, err);
     }
+    live_stamp(live_used(w->live), hops.instrument.stamp, sizeof hops.instrument.stamp);
     if (r == 0)
         r = watch_send_hops(w->channel, id, &hops, err);
     hops_done(&hops);

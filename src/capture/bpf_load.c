@@ -160,7 +160,7 @@ int bpf_load(const struct bpf_load_options *options, struct bpf_load *ret_load, 
                 r = bpf_load_program(options, &load, p, hook, err);
     /* Nothing counts until all are in place. */
     if (r >= 0)
-        r = bpf_load_span(&load, UINT64_MAX, UINT64_MAX, err);
+        r = bpf_load_span(&load, UINT64_MAX, UINT64_MAX, 0, err);
     if (r < 0) {
         bpf_load_done(&load);
         return r;
@@ -181,7 +181,8 @@ void bpf_load_done(struct bpf_load *load)
     *load = (struct bpf_load){0};
 }
 
-int bpf_load_span(const struct bpf_load *load, uint64_t start_ns, uint64_t stop_ns, struct err *err)
+int bpf_load_span(const struct bpf_load *load, uint64_t start_ns, uint64_t stop_ns,
+                  uint64_t early_until_ns, struct err *err)
 {
     struct latency_config config;
     int r = bpf_sys_lookup(load->maps[LATENCY_CONFIG], 0, &config);
@@ -189,6 +190,7 @@ int bpf_load_span(const struct bpf_load *load, uint64_t start_ns, uint64_t stop_
     if (r >= 0) {
         config.start_ns = start_ns;
         config.stop_ns = stop_ns;
+        config.early_until = early_until_ns;
         r = bpf_sys_update(load->maps[LATENCY_CONFIG], 0, &config);
     }
 

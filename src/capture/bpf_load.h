@@ -36,9 +36,12 @@ struct bpf_load {
 bool bpf_load_built(void);
 int bpf_load(const struct bpf_load_options *options, struct bpf_load *ret_load, struct err *err);
 void bpf_load_done(struct bpf_load *load);
-/* What is first seen between the two counts; ns of CLOCK_MONOTONIC. */
+/*
+ * What is first seen between the two counts; ns of CLOCK_MONOTONIC. Programs remember what passes from when they are attached, so what was
+ * on its way at the start is known; until early_until_ns that is not certain.
+ */
 int bpf_load_span(const struct bpf_load *load, uint64_t start_ns, uint64_t stop_ns,
-                  struct err *err);
+                  uint64_t early_until_ns, struct err *err);
 /* All CPUs together. */
 int bpf_load_spot(const struct bpf_load *load, unsigned spot, struct latency_spot *ret_spot);
 /* Of pair number i (from * n + to, and so many later the wholes); count 0 when there was none. */

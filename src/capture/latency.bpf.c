@@ -359,10 +359,10 @@ INLINE int match(const struct key *k, enum parsed parsed)
     struct latency_bucket *b;
     struct latency_slot *s;
 
-    if (!spot || !config || now < config->start_ns)
+    if (!spot || !config)
         return 0;
     if (UNLIKELY(parsed != PARSED_OK)) {
-        if (now >= config->stop_ns)
+        if (now < config->start_ns || now >= config->stop_ns)
             return 0;
         if (parsed == PARSED_OTHER)
             spot->not_selected++;
@@ -388,6 +388,9 @@ INLINE int match(const struct key *k, enum parsed parsed)
     if (s && (__s64)(now - s->last_ns) > (__s64)window)
         s->flags = LATENCY_DONE; /* too old: as if it had not been there */
     else if (s) {
+        /* On its way when counting began: of no point, so that none misses it. */
+        if (UNLIKELY(s->first_ns < config->start_ns))
+            return 0;
         spot->seen++;
         spot->last_ns = now;
         if (UNLIKELY(spot->first_ns == 0))
@@ -402,10 +405,12 @@ INLINE int match(const struct key *k, enum parsed parsed)
     if (!s)
         return 0;
     slot_write(s, key, now, me, k);
+    if (UNLIKELY(now < config->start_ns))
+        return 0;
     spot->seen++;
     spot->first++;
     spot->last_ns = now;
-    if (UNLIKELY(now - config->start_ns < window))
+    if (UNLIKELY(now < config->early_until))
         spot->early++;
     if (UNLIKELY(spot->first_ns == 0))
         spot->first_ns = now;

@@ -51,11 +51,14 @@ enum latency_constant {
 
 /* One cache line. */
 struct latency_config {
-    unsigned long long start_ns; /* packets first seen earlier do not count */
-    unsigned long long stop_ns;  /* nor later; those on their way are still awaited */
+    unsigned long long
+        start_ns; /* packets first seen earlier do not count, here nor at a later point */
+    unsigned long long stop_ns; /* nor later; those on their way are still awaited */
     unsigned long long
         spill_until; /* by the programs: something in the spill table may be looked for */
-    unsigned long long unused[5];
+    unsigned long long
+        early_until; /* until then one may have passed a point before anything was at it */
+    unsigned long long unused[4];
 };
 
 enum latency_slot_flags {
@@ -84,7 +87,7 @@ struct latency_spot {
     unsigned long long seen;  /* with a key and selected */
     unsigned long long first; /* of seen: nowhere before */
     unsigned long long
-        early; /* of first: within a window of the start, when it may have passed others before */
+        early; /* of first: so soon that it may have passed others before the programs were there */
     unsigned long long first_ns, last_ns;
     unsigned long long unparsed;     /* no IP, cut short, malformed; fragments too */
     unsigned long long fragments;    /* later ones, without ports */

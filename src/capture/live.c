@@ -4,12 +4,23 @@
 #include "base/auto.h"
 #include "base/text.h"
 #include "capture/bpf_filter.h"
+#include "capture/live_netns.h"
 #include "capture/live_parts.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Which interface a point is, as long as it is there. */
+struct live_place {
+    uint64_t netns_inode;
+    uint32_t ifindex; /* 0 none */
+};
 
 struct live {
+    struct live_options options;
+    struct live_place places[HOP_MAX_POINTS];
     enum live_source used;
     char why[480];
     struct live_bpf *bpf;   /* owned; NULL for rings */
@@ -19,7 +30,7 @@ struct live {
 static int live_open_one(struct live *live, const struct live_options *options,
                          enum live_source source, struct err *err)
 {
-    int r = source == LIVE_AF_PACKET ? live_ring_open(options, &live->ring, err)
+    int r = source == LIVE_AF_PACKET ? live_ring_open(options, true, &live->ring, err)
                                      : live_bpf_open(options, source, &live->bpf, err);
 
     if (r >= 0)
@@ -32,7 +43,7 @@ static bool live_hopeless(int r) { return r == -ENODEV || r == -ENOENT || r == -
 
 static int live_open_best(struct live *live, const struct live_options *options, struct err *err)
 {
-    size_t n = 0;
+    char last[sizeof err->text] = "";
     int r = -EOPNOTSUPP;
 
     for (unsigned source = LIVE_TCX; source < LIVE_SOURCE_COUNT; source++) {
@@ -46,13 +57,68 @@ static int live_open_best(struct live *live, const struct live_options *options,
                 *err = why;
             return r;
         }
-        n += (size_t)snprintf(live->why + n, sizeof live->why - n, "%sno %s: %s", n ? "; " : "",
-                              live_source_name[source], why.text);
-        if (n >= sizeof live->why)
-            n = sizeof live->why - 1;
+        /* Once what is the same of both. */
+        if (last[0] && strcmp(last, why.text) == 0)
+            snprintf(live->why, sizeof live->why, "no tcx and no clsact: %s", last);
+        else
+            text_add(live->why, sizeof live->why, "%sno %s: %s", live->why[0] ? "; " : "",
+                     live_source_name[source], why.text);
+        text_copy(last, sizeof last, why.text);
     }
     return r;
 }
+
+/* ---- interfaces that go away ---- */
+
+struct live_look {
+    const char *ifname;
+    struct live_netns_link link;
+};
+
+static int live_find(void *arg, struct err *err)
+{
+    struct live_look *look = arg;
+
+    return live_netns_find(look->ifname, &look->link, err);
+}
+
+static struct live_place live_look(const struct live_point *point)
+{
+    AUTO(close_p) int ns = live_netns_open(point->netns, NULL);
+    struct live_look look = {.ifname = point->ifname};
+    struct live_place place = {0};
+    struct stat st;
+
+    if (ns < 0 || fstat(ns, &st) < 0 || live_netns_do(ns, live_find, &look, NULL) < 0)
+        return place;
+    place.netns_inode = st.st_ino;
+    place.ifindex = look.link.ifindex;
+    return place;
+}
+
+void live_mark_vanished(const struct live *live, struct hops *hops)
+{
+    for (unsigned p = 0; p < live->options.n_points && p < hops->n_points; p++) {
+        struct live_place now = live_look(&live->options.points[p]);
+
+        if (!live->places[p].ifindex)
+            continue;
+        if (now.ifindex == live->places[p].ifindex &&
+            now.netns_inode == live->places[p].netns_inode)
+            continue;
+        hops->points[p].vanished = true;
+        text_add(hops->warning, sizeof hops->warning,
+                 "%sinterface %s of %s has vanished: nothing was seen there from then on, and "
+                 "losses next to it are at most what is said",
+                 hops->warning[0] ? "; " : "", live->options.points[p].ifname,
+                 live->options.points[p].name);
+    }
+    for (uint32_t i = 0; i < hops->n_hops; i++)
+        hops->hops[i].lost_is_bound |=
+            hops->points[hops->hops[i].from].vanished || hops->points[hops->hops[i].to].vanished;
+}
+
+/* ---- open, close ---- */
 
 int live_open(const struct live_options *options, struct live **ret_live, struct err *err)
 {
@@ -72,6 +138,9 @@ int live_open(const struct live_options *options, struct live **ret_live, struct
     live = calloc(1, sizeof *live);
     if (!live)
         return err_set(err, ENOMEM, "points");
+    live->options = *options;
+    for (unsigned p = 0; p < options->n_points; p++)
+        live->places[p] = live_look(&options->points[p]);
     if (options->keys_only) {
         snprintf(live->why, sizeof live->why,
                  "points of several machines are paired where their keys come together");
@@ -111,9 +180,14 @@ const char *live_why(const struct live *live) { return live->why; }
 
 int live_hops(struct live *live, struct hops *ret_hops, struct err *err)
 {
+    int r;
+
     if (!live->bpf)
         return err_set(err, EOPNOTSUPP, "af_packet gives keys, not hops");
-    return live_bpf_hops(live->bpf, ret_hops, err);
+    r = live_bpf_hops(live->bpf, ret_hops, err);
+    if (r == 0)
+        live_mark_vanished(live, ret_hops);
+    return r;
 }
 
 int live_read(struct live *live, uint64_t timeout_ns, unsigned *ret_point, struct seen *ret_seen,

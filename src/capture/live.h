@@ -55,9 +55,16 @@ int live_read(struct live *live, uint64_t timeout_ns, unsigned *ret_point, struc
 int live_flow(struct live *live, uint32_t *ret_flow, struct seen_flow *ret_words);
 /* No new packets: what is in the rings is still handed out. Waits until blocks have been retired. */
 void live_stop(struct live *live);
+/*
+ * Interfaces that are not there any more, or not the same: their points are marked, it is said in the warning, and losses of hops next to them
+ * become bounds. live_hops() has done it; for rings, after live_points().
+ */
+void live_mark_vanished(const struct live *live, struct hops *hops);
 /* What each point saw and lost so far: name, source, seen, unparsed, kernel_drops, overflow, first and last time. */
 void live_points(const struct live *live, struct hop_point ret_points[]);
 
+/* Where on a packet's way a source takes the time, in words. */
+void live_stamp(enum live_source source, char *ret, size_t size);
 /*
  * What the instrument costs and how far it is off on this machine, measured in a network namespace of its own made for that
  * and gone with it: a few 100 ms. source is what live_used() says. Without the right to make a namespace: -EPERM.

@@ -45,7 +45,7 @@ struct live_bpf {
     unsigned n_sets;
     struct attachment at[MAX_SETS * LATENCY_MAX_POINTS * 2];
     unsigned n_at;
-    uint64_t start_ns;
+    uint64_t start_ns, early_until_ns;
     pthread_t trial;
     bool has_trial;
     bool trial_ended;     /* under lock */
@@ -335,13 +335,18 @@ static int load_sets(struct live_bpf *b, struct err *err)
     return r;
 }
 
-static int start(struct live_bpf *b, struct err *err)
+static int start(struct live_bpf *b, bool settle, struct err *err)
 {
+    uint64_t attached_ns = clock_mono_ns();
     int r = 0;
 
+    /* So long that what is on its way has passed a point that watches already. */
+    if (settle)
+        clock_sleep_until(attached_ns + (uint64_t)DEFAULT_WINDOW_MS * CLOCK_MS);
     b->start_ns = clock_mono_ns();
+    b->early_until_ns = attached_ns + window_of(&b->options);
     for (unsigned set = 0; r >= 0 && set < b->n_sets; set++)
-        r = bpf_load_span(&b->sets[set], b->start_ns, UINT64_MAX, err);
+        r = bpf_load_span(&b->sets[set], b->start_ns, UINT64_MAX, b->early_until_ns, err);
     if (r < 0 || b->n_sets < 2)
         return r;
     r = pthread_create(&b->trial, NULL, trial_run, b);
@@ -349,8 +354,8 @@ static int start(struct live_bpf *b, struct err *err)
     return r ? err_set(err, r, "a thread for the trial of keys") : 0;
 }
 
-int live_bpf_open_spots(const struct live_options *options, enum live_source source,
-                        bool (*spots)[2], struct live_bpf **ret_bpf, struct err *err)
+static int open_spots(const struct live_options *options, enum live_source source, bool (*spots)[2],
+                      bool settle, struct live_bpf **ret_bpf, struct err *err)
 {
     struct live_bpf *b;
     int r = 0;
@@ -375,7 +380,7 @@ int live_bpf_open_spots(const struct live_options *options, enum live_source sou
     for (unsigned p = 0; r >= 0 && p < options->n_points; p++)
         r = at_point(b, p, attach_point, err);
     if (r >= 0)
-        r = start(b, err);
+        r = start(b, settle, err);
     if (r < 0) {
         live_bpf_close(b);
         return r;
@@ -384,13 +389,20 @@ int live_bpf_open_spots(const struct live_options *options, enum live_source sou
     return 0;
 }
 
+/* Of calibration: there is no traffic yet. */
+int live_bpf_open_spots(const struct live_options *options, enum live_source source,
+                        bool (*spots)[2], struct live_bpf **ret_bpf, struct err *err)
+{
+    return open_spots(options, source, spots, false, ret_bpf, err);
+}
+
 int live_bpf_open(const struct live_options *options, enum live_source source,
                   struct live_bpf **ret_bpf, struct err *err)
 {
     bool spots[LATENCY_MAX_POINTS][2];
 
     memset(spots, true, sizeof spots);
-    return live_bpf_open_spots(options, source, spots, ret_bpf, err);
+    return open_spots(options, source, spots, true, ret_bpf, err);
 }
 
 int live_bpf_detach(struct live_bpf *b, struct err *err)
@@ -419,7 +431,7 @@ int live_bpf_stop(struct live_bpf *b, struct err *err)
 
     pthread_mutex_lock(&b->lock);
     for (unsigned set = 0; r >= 0 && set < b->n_sets; set++)
-        r = bpf_load_span(&b->sets[set], b->start_ns, now_ns, err);
+        r = bpf_load_span(&b->sets[set], b->start_ns, now_ns, b->early_until_ns, err);
     pthread_mutex_unlock(&b->lock);
     return r;
 }
@@ -457,35 +469,6 @@ static int snapshot_take(const struct bpf_load *set, struct snapshot *ret)
     return r;
 }
 
-static int look(void *arg, struct err *err)
-{
-    struct work *w = arg;
-    struct live_netns_link link;
-    int r = live_netns_find(w->b->options.points[w->point].ifname, &link, err);
-
-    return r < 0 ? r : link.ifindex == w->b->links[w->point].ifindex ? 0 : -ENODEV;
-}
-
-static bool vanished(struct live_bpf *b, unsigned point)
-{
-    for (unsigned i = 0; i < b->n_at; i++)
-        if (b->at[i].point == point && b->at[i].link >= 0)
-            return bpf_sys_link_ifindex(b->at[i].link) == 0;
-    return b->source == LIVE_CLSACT && at_point(b, point, look, NULL) < 0;
-}
-
-static void warn_vanished(struct live_bpf *b, struct hops *hops)
-{
-    for (unsigned p = 0; p < b->options.n_points; p++) {
-        size_t n = strlen(hops->warning);
-
-        if (vanished(b, p))
-            snprintf(hops->warning + n, sizeof hops->warning - n,
-                     "Interface %s of %s has vanished: nothing was seen there from then on. ",
-                     b->options.points[p].ifname, b->options.points[p].name);
-    }
-}
-
 static void name_point(const struct live_bpf *b, unsigned p, struct hop_point *ret)
 {
     text_copy(ret->name, sizeof ret->name, b->options.points[p].name);
@@ -510,7 +493,6 @@ int live_bpf_hops(struct live_bpf *b, struct hops *ret_hops, struct err *err)
     ret_hops->nat = b->nat[0];
     ret_hops->window_ns = window_of(&b->options);
     text_copy(ret_hops->source, sizeof ret_hops->source, live_source_name[b->source]);
-    warn_vanished(b, ret_hops);
     return 0;
 }
 

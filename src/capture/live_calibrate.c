@@ -91,7 +91,7 @@ static int watch_in_netns(void *arg, struct err *err)
     struct watch *w = arg;
 
     if (w->source == LIVE_AF_PACKET)
-        return live_ring_open(w->options, &w->bed->ring, err);
+        return live_ring_open(w->options, false, &w->bed->ring, err);
     return live_bpf_open_spots(w->options, w->source, w->spots, &w->bed->bpf, err);
 }
 
@@ -193,7 +193,7 @@ static int bias(struct bed *bed, struct hop_instrument *ret, struct err *err)
 }
 
 /* tpacket_rcv() takes the stamp that the stack took; this tells where. */
-static void stamp_words(enum live_source source, char *ret, size_t size)
+void live_stamp(enum live_source source, char *ret, size_t size)
 {
     AUTO(fclose_p) FILE *f = NULL;
     int prequeue = 1;
@@ -274,7 +274,7 @@ int live_calibrate(enum live_source source, unsigned n_points,
             instrument.bias_spread_ns = (uint64_t)instrument.bias_ns;
             instrument.cost_ns *= n_points / 2.0;
         }
-        stamp_words(source, instrument.stamp, sizeof instrument.stamp);
+        live_stamp(source, instrument.stamp, sizeof instrument.stamp);
         instrument.measured = true;
         *ret_instrument = instrument;
     }

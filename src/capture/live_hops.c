@@ -14,6 +14,7 @@ struct order {
     const struct live_counts *counts;
     unsigned point[LATENCY_MAX_POINTS];
     unsigned rank[LATENCY_MAX_POINTS];
+    bool blind; /* no packet was seen at two points */
 };
 
 static const struct latency_pair *pair_of(const struct live_counts *c, unsigned from, unsigned to)
@@ -88,6 +89,9 @@ static void order_learn(const struct live_counts *c, struct order *ret)
     }
     for (unsigned i = 0; i < n; i++)
         ret->rank[ret->point[i]] = i;
+    ret->blind = true;
+    for (unsigned i = 0; i < n * n; i++)
+        ret->blind &= c->pairs[i].count + c->pairs[i].merged == 0;
 }
 
 static bool forward(const struct order *o, unsigned from, unsigned to, bool backward)
@@ -114,6 +118,25 @@ static unsigned hook_voted(const struct order *o, unsigned point, bool backward)
     return votes[1] > votes[0];
 }
 
+/*
+ * The hook of forward packets where no pair tells. The first one at the first point has most packets, or had one first: who asks comes
+ * before who answers. What comes in at one end of a stretch goes out at the other.
+ */
+static unsigned hook_guessed(const struct order *o, unsigned point)
+{
+    const struct latency_spot *first = &o->counts->spots[2 * o->point[0]];
+    const struct latency_spot *s = &o->counts->spots[2 * point];
+    unsigned hook;
+
+    if (point != o->point[0] && point != o->point[o->counts->n_points - 1])
+        return s[1].seen > s[0].seen;
+    if (first[0].seen > 2 * first[1].seen || first[1].seen > 2 * first[0].seen)
+        hook = first[1].seen > first[0].seen;
+    else
+        hook = first[1].seen > 0 && first[1].first_ns < first[0].first_ns;
+    return point == o->point[0] ? hook : 1 - hook;
+}
+
 static unsigned hook_of(const struct order *o, unsigned point, bool backward)
 {
     const struct latency_spot *s = &o->counts->spots[2 * point];
@@ -125,6 +148,8 @@ static unsigned hook_of(const struct order *o, unsigned point, bool backward)
     other = hook_voted(o, point, !backward);
     if (other != NO_HOOK)
         return 1 - other;
+    if (o->blind)
+        return backward ? 1 - hook_guessed(o, point) : hook_guessed(o, point);
     return backward ? s[1].seen < s[0].seen ? 1 : 0 : s[1].seen > s[0].seen;
 }
 
@@ -196,6 +221,8 @@ static int add_hop(const struct order *o, unsigned from, unsigned to, bool backw
     }
     for (unsigned k = 0; k < 2 * c->n_points; k++)
         hop->lost_is_bound |= c->spots[k].overflow != 0;
+    /* What was longer on its way than the window is of both. */
+    hop->lost_is_bound |= hop->lost && hop->only_later;
     return fill_delay(p, &hop->delay);
 }
 
@@ -231,6 +258,7 @@ static int add_whole(const struct order *o, bool backward, struct hops *hops)
     hop->only_later = minus(c->spots[at_to].first, c->spots[at_to].early);
     for (unsigned k = 0; k < 2 * n; k++)
         hop->lost_is_bound |= c->spots[k].overflow != 0;
+    hop->lost_is_bound |= hop->lost && hop->only_later;
     return fill_delay(p, &hop->delay);
 }
 
@@ -257,13 +285,16 @@ static int add_direction(const struct order *o, bool backward, struct hops *hops
 static bool used(const struct order *o, bool backward)
 {
     const struct live_counts *c = o->counts;
-    unsigned n = c->n_points, start;
+    unsigned n = c->n_points, start = o->point[backward ? n - 1 : 0],
+             end = o->point[backward ? 0 : n - 1];
 
     for (unsigned i = 0; i < n; i++)
         for (unsigned k = 0; k < n; k++)
             if (forward(o, i, k, backward) && gone(c, i, k) > 0)
                 return true;
-    start = o->point[backward ? n - 1 : 0];
+    if (o->blind)
+        return c->spots[2 * start + hook_of(o, start, backward)].first > 0 ||
+               c->spots[2 * end + hook_of(o, end, backward)].first > 0;
     /* Without a pair of the other way nobody knows which hook is whose. */
     if (hook_voted(o, start, !backward) == NO_HOOK)
         return false;
@@ -300,6 +331,7 @@ void live_hops_point(const struct live_counts *c, unsigned point, struct hop_poi
 static void warn(const struct live_counts *c, struct hops *hops)
 {
     uint64_t cut = 0, merged = 0, overflow = 0;
+    bool late = false;
     int used_chars = 0;
 
     for (unsigned i = 0; i < 2 * c->n_points; i++) {
@@ -314,6 +346,14 @@ static void warn(const struct live_counts *c, struct hops *hops)
                      "%llu packets were forgotten before they came, as too many were awaited: "
                      "losses are bounds. ",
                      (unsigned long long)overflow);
+    for (uint32_t i = 0; i < hops->n_hops && !late; i++)
+        late = hops->hops[i].lost && hops->hops[i].only_later;
+    if (late)
+        used_chars +=
+            snprintf(hops->warning + used_chars, sizeof hops->warning - (size_t)used_chars,
+                     "A packet that is longer on its way than --window counts as lost and as not "
+                     "seen before: "
+                     "where both are there, losses are bounds, and a longer --window tells. ");
     if (cut || merged)
         snprintf(hops->warning + used_chars, sizeof hops->warning - (size_t)used_chars,
                  "Segments were cut (%llu pieces) and merged (%llu) on the way: only the first of "

@@ -24,7 +24,8 @@ int live_bpf_hops(struct live_bpf *bpf, struct hops *ret_hops, struct err *err);
 void live_bpf_points(struct live_bpf *bpf, struct hop_point ret_points[]);
 
 struct live_ring;
-int live_ring_open(const struct live_options *options, struct live_ring **ret_ring,
+/* settle: there may be traffic already; what has passed only some points when all are watched is then of none. */
+int live_ring_open(const struct live_options *options, bool settle, struct live_ring **ret_ring,
                    struct err *err);
 void live_ring_close(struct live_ring *ring);
 int live_ring_read(struct live_ring *ring, uint64_t timeout_ns, unsigned *ret_point,

@@ -32,7 +32,10 @@ enum {
     RETIRE_MS = 40,
     /* A packet is handed over within two of those; on a busy machine its timer may be late. */
     HEARD_MS = 8 * RETIRE_MS,
-    MAX_FLOWS = 1 << 16
+    MAX_FLOWS = 1 << 16,
+    SETTLE_MS = 100,    /* what is on its way at the start has passed a ring by then */
+    UNDER_WAY_MS = 500, /* and has come to all others */
+    MAX_UNDER_WAY = 1 << 14
 };
 
 struct ring_point {
@@ -58,6 +61,12 @@ struct live_ring {
     unsigned turn; /* the point to be looked at first */
     /* CLOCK_MONOTONIC: from then on an empty ring stays empty; 0 not stopped. Who stops is not who reads. */
     _Atomic uint64_t dry_ns;
+    /*
+     * Rings begin one after the other. Packets count from when all do (wall clock; 0 all): what passed some point earlier is remembered,
+     * so that it is missed at none.
+     */
+    uint64_t start_ns;
+    uint64_t *under_way; /* owned; MAX_UNDER_WAY keys, the newest of their place */
     /* Flows that were given, by open addressing; 0 none. */
     uint32_t *known; /* owned; 2 * MAX_FLOWS */
     unsigned n_known;
@@ -147,7 +156,10 @@ static int open_point(void *arg, struct err *err)
     return 0;
 }
 
-int live_ring_open(const struct live_options *options, struct live_ring **ret_ring, struct err *err)
+static void ring_settle(struct live_ring *ring);
+
+int live_ring_open(const struct live_options *options, bool settle, struct live_ring **ret_ring,
+                   struct err *err)
 {
     struct live_ring *ring = calloc(1, sizeof *ring);
     int r = 0;
@@ -172,10 +184,15 @@ int live_ring_open(const struct live_options *options, struct live_ring **ret_ri
                   live_source_name[LIVE_AF_PACKET]);
         ring->points[p].counts.has_kernel_drops = true;
     }
+    ring->under_way = r >= 0 && settle ? calloc(MAX_UNDER_WAY, sizeof *ring->under_way) : NULL;
+    if (r >= 0 && settle && !ring->under_way)
+        r = err_set(err, ENOMEM, "points");
     if (r < 0) {
         live_ring_close(ring);
         return r;
     }
+    if (settle)
+        ring_settle(ring);
     *ret_ring = ring;
     return 0;
 }
@@ -189,6 +206,7 @@ void live_ring_close(struct live_ring *ring)
             munmap(ring->points[p].blocks, (size_t)BLOCK_SIZE * N_BLOCKS);
         close_p(&ring->points[p].fd);
     }
+    free(ring->under_way);
     free(ring->known);
     free(ring->flows);
     free(ring);
@@ -285,6 +303,28 @@ static bool selected(const struct live_options *o, const struct frame *frame)
     return o->port == 0 || f.from_port == o->port || f.to_port == o->port;
 }
 
+/* The same behind NAT; never 0. */
+static uint64_t under_way_key(const struct seen *seen)
+{
+    return ((seen->base_nat ^ (uint64_t)seen->pos * 0x9e3779b97f4a7c15ULL) *
+            0xff51afd7ed558ccdULL) |
+           1;
+}
+
+static uint64_t *under_way_slot(const struct live_ring *ring, uint64_t key)
+{
+    return &ring->under_way[key >> 40 & (MAX_UNDER_WAY - 1)];
+}
+
+/* It passed a point before all were watched. */
+static bool under_way(const struct live_ring *ring, const struct seen *seen)
+{
+    uint64_t key = under_way_key(seen);
+
+    return ring->under_way && seen->ts_ns < ring->start_ns + (uint64_t)UNDER_WAY_MS * CLOCK_MS &&
+           *under_way_slot(ring, key) == key;
+}
+
 /* One packet of a block: true it is in ret. */
 static bool packet_take(struct live_ring *ring, unsigned point, const struct tpacket3_hdr *h,
                         struct seen *ret)
@@ -295,12 +335,19 @@ static bool packet_take(struct live_ring *ring, unsigned point, const struct tpa
 
     packet_frame(&ring->points[point], h, &frame);
     r = decode_frame(&frame, ret, NULL, NULL);
+    if (frame.ts_ns < ring->start_ns) {
+        uint64_t key = under_way_key(ret);
+
+        if (r == DECODE_OK)
+            *under_way_slot(ring, key) = key;
+        return false;
+    }
     if (r != DECODE_OK) {
         c->unparsed++;
         c->fragments += r == DECODE_FRAGMENT;
         return false;
     }
-    if (!selected(&ring->options, &frame))
+    if (!selected(&ring->options, &frame) || under_way(ring, ret))
         return false;
     ret->point = (uint8_t)point;
     c->seen++;
@@ -312,6 +359,28 @@ static bool packet_take(struct live_ring *ring, unsigned point, const struct tpa
     return true;
 }
 
+static uint64_t packet_ns(const struct tpacket3_hdr *h)
+{
+    return (uint64_t)h->tp_sec * CLOCK_S + h->tp_nsec;
+}
+
+static void block_begin(struct ring_point *p)
+{
+    const struct tpacket_block_desc *d = block_of(p);
+
+    if (p->packet)
+        return;
+    p->left = d->hdr.bh1.num_pkts;
+    p->packet = (const struct tpacket3_hdr *)((const uint8_t *)d + d->hdr.bh1.offset_to_first_pkt);
+}
+
+static void packet_next(struct ring_point *p)
+{
+    p->packet =
+        (const struct tpacket3_hdr *)((const uint8_t *)p->packet + p->packet->tp_next_offset);
+    p->left--;
+}
+
 static unsigned point_read(struct live_ring *ring, unsigned point, struct seen *ret_seen,
                            unsigned n)
 {
@@ -319,24 +388,44 @@ static unsigned point_read(struct live_ring *ring, unsigned point, struct seen *
     unsigned got = 0;
 
     while (got < n && block_ready(p)) {
-        if (!p->packet) {
-            const struct tpacket_block_desc *d = block_of(p);
-
-            p->left = d->hdr.bh1.num_pkts;
-            p->packet =
-                (const struct tpacket3_hdr *)((const uint8_t *)d + d->hdr.bh1.offset_to_first_pkt);
-        }
+        block_begin(p);
         while (p->left > 0 && got < n) {
-            p->last_ns = (uint64_t)p->packet->tp_sec * CLOCK_S + p->packet->tp_nsec;
+            p->last_ns = packet_ns(p->packet);
             got += packet_take(ring, point, p->packet, &ret_seen[got]);
-            p->packet = (const struct tpacket3_hdr *)((const uint8_t *)p->packet +
-                                                      p->packet->tp_next_offset);
-            p->left--;
+            packet_next(p);
         }
         if (p->left == 0)
             block_return(p);
     }
     return got;
+}
+
+/* Of one ring, all that came before packets count. */
+static void point_settle(struct live_ring *ring, unsigned point)
+{
+    struct ring_point *p = &ring->points[point];
+    struct seen none;
+
+    while (block_ready(p)) {
+        block_begin(p);
+        while (p->left > 0) {
+            if (packet_ns(p->packet) >= ring->start_ns)
+                return;
+            packet_take(ring, point, p->packet, &none);
+            packet_next(p);
+        }
+        block_return(p);
+    }
+}
+
+static void ring_settle(struct live_ring *ring)
+{
+    clock_sleep_until(clock_mono_ns() + (uint64_t)SETTLE_MS * CLOCK_MS);
+    ring->start_ns = clock_wall_ns();
+    /* Blocks with what came until now have been handed over by then. */
+    clock_sleep_until(clock_mono_ns() + (uint64_t)(2 * RETIRE_MS) * CLOCK_MS);
+    for (unsigned p = 0; p < ring->options.n_points; p++)
+        point_settle(ring, p);
 }
 
 static void take_drops(struct ring_point *p)

@@ -321,6 +321,41 @@ static int hops_check_traffic(const struct hops_flags *f, struct err *err)
     return 0;
 }
 
+static bool hops_one_machine(const struct hops_options *o)
+{
+    const struct pair_options *pair = &o->pair;
+
+    for (unsigned i = 1; i < o->n_at; i++)
+        if (strcmp(o->at[i].machine_text, o->at[0].machine_text) != 0)
+            return false;
+    if (!o->path)
+        return true;
+    return (pair->from.kind == ENDPOINT_LOCAL || pair->from.kind == ENDPOINT_NETNS) ==
+               (pair->to.kind == ENDPOINT_LOCAL || pair->to.kind == ENDPOINT_NETNS) &&
+           (pair->from.kind == ENDPOINT_LOCAL || pair->from.kind == ENDPOINT_NETNS ||
+            strcmp(pair->from_text, pair->to_text) == 0);
+}
+
+/* Some things are the matcher's, which sees keys and not what the kernel has paired. */
+static int hops_check_capture(const struct hops_flags *f, struct err *err)
+{
+    enum live_source source = f->hops.live.source;
+
+    if (source != LIVE_TCX && source != LIVE_CLSACT)
+        return 0;
+    if (f->per_flow || f->interval_ns)
+        return err_say(err,
+                       "%s needs each packet's key, and --capture %s pairs packets in the kernel: "
+                       "--capture af_packet, or leave it out",
+                       f->per_flow ? "--per-flow" : "--interval", live_source_name[source]);
+    if (!hops_one_machine(&f->hops))
+        return err_say(err,
+                       "--capture %s pairs packets in one kernel, and these points are on several "
+                       "machines: --capture af_packet, or leave it out",
+                       live_source_name[source]);
+    return 0;
+}
+
 static int hops_check(struct hops_flags *f, int n_args, struct err *err)
 {
     struct hops_options *o = &f->hops;
@@ -336,6 +371,8 @@ static int hops_check(struct hops_flags *f, int n_args, struct err *err)
     if (o->has_pair && text_endpoint_foreign(&o->pair.to))
         return err_say(err, "'%.80s' is another program's server: nothing can be watched there",
                        o->pair.to_text);
+    if (hops_check_capture(f, err) < 0)
+        return -EINVAL;
     return hops_check_traffic(f, err);
 }
 

@@ -13,8 +13,8 @@
 enum { SINK_CHUNK = 4096 }; /* keys read at once */
 
 struct sink_point {
-    FILE *kept; /* owned; of several machines: its keys, in order */
-    uint64_t n;
+    FILE *kept;                    /* owned; of several machines: its keys, in order */
+    uint64_t n, first_ns, last_ns; /* of all that came */
 };
 
 struct hops_sink {
@@ -74,18 +74,20 @@ static int sink_keys(void *arg, unsigned point, uint64_t heard_ns, const uint8_t
 
     if (n % KEYS_BYTES || point >= s->n_points)
         return err_set(err, EBADMSG, "packets of a point");
-    if (s->several) {
-        if (n && fwrite(bytes, 1, n, s->points[point].kept) != n)
-            return err_set(err, errno, "keeping the packets of a point");
-        s->points[point].n += n / KEYS_BYTES;
-        return 0;
-    }
     for (size_t i = 0; i < n && r == 0; i += KEYS_BYTES) {
+        struct sink_point *p = &s->points[point];
         struct seen seen;
 
         keys_unpack(bytes + i, point, &seen);
-        r = match_add(s->match, point, &seen, NULL, 0, err);
+        p->first_ns = p->n++ ? p->first_ns : seen.ts_ns;
+        p->last_ns = seen.ts_ns;
+        if (!s->several)
+            r = match_add(s->match, point, &seen, NULL, 0, err);
     }
+    if (s->several)
+        return n && fwrite(bytes, 1, n, s->points[point].kept) != n
+                   ? err_set(err, errno, "keeping the packets of a point")
+                   : 0;
     return r == 0 && heard_ns ? match_heard(s->match, point, heard_ns, err) : r;
 }
 
@@ -275,8 +277,11 @@ static int sink_end_several(struct hops_sink *s, struct hop_point points[], stru
 }
 
 /* The matcher counts what it was given; what the points say of themselves, and of their clocks, is theirs. */
-static void sink_points(struct hops *hops, const struct hop_point points[], unsigned n)
+static void sink_points(const struct hops_sink *s, struct hops *hops,
+                        const struct hop_point points[], unsigned n)
 {
+    bool untold = false;
+
     hops->n_points = n;
     for (unsigned i = 0; i < n; i++) {
         uint64_t unmatched = hops->points[i].unmatched, backward = hops->points[i].backward;
@@ -284,10 +289,22 @@ static void sink_points(struct hops *hops, const struct hop_point points[], unsi
         hops->points[i] = points[i];
         hops->points[i].unmatched = unmatched;
         hops->points[i].backward = backward;
+        /* Its agent went away before it said: then that much came here, and whether more was dropped nobody knows. */
+        if (points[i].has_kernel_drops)
+            continue;
+        untold = true;
+        hops->points[i].seen = s->points[i].n;
+        hops->points[i].first_ns = s->points[i].first_ns;
+        hops->points[i].last_ns = s->points[i].last_ns;
     }
-    for (uint32_t i = 0; i < hops->n_hops; i++)
+    for (uint32_t i = 0; i < hops->n_hops; i++) {
+        struct hop *hop = &hops->hops[i];
+
+        hop->lost_is_bound |= untold;
+        hop->lost_is_bound |= points[hop->from].vanished || points[hop->to].vanished;
         for (unsigned k = 0; k < n; k++)
-            hops->hops[i].lost_is_bound |= points[k].kernel_drops || points[k].overflow;
+            hop->lost_is_bound |= points[k].kernel_drops || points[k].overflow;
+    }
 }
 
 static int sink_end(void *arg, const struct hop_point points[], unsigned n_points,
@@ -299,7 +316,7 @@ static int sink_end(void *arg, const struct hop_point points[], unsigned n_point
 
     memcpy(mine, points, n_points * sizeof *points);
     r = s->several ? sink_end_several(s, mine, ret_hops, err) : match_end(s->match, ret_hops, err);
-    sink_points(ret_hops, mine, n_points);
+    sink_points(s, ret_hops, mine, n_points);
     return r;
 }
 

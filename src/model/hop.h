@@ -47,6 +47,7 @@ struct hop_point {
     uint64_t unmatched;       /* seen here and at no other point */
     uint64_t kernel_drops;    /* the kernel had no room: losses are bounds then */
     bool has_kernel_drops;
+    bool vanished;              /* its interface went away while it was watched */
     uint64_t overflow;          /* table or ring of ours had no room */
     uint64_t backward;          /* records whose time went back */
     uint64_t first_ns, last_ns; /* wall clock of the point; 0 nothing seen */
@@ -116,7 +117,7 @@ struct hops {
     uint64_t window_ns; /* how long an unmatched packet was remembered */
     struct hop_instrument instrument;
     char source[16];   /* live: what all points are, or "mixed" */
-    char warning[480]; /* what a reader must know; "" nothing */
+    char warning[800]; /* what a reader must know; "" nothing */
 };
 
 void hop_done(struct hop *hop);

@@ -13,6 +13,7 @@
 enum {
     HOP_WATCH_ANSWER_S = 10, /* attaching, and measuring the instrument */
     HOP_WATCH_END_S = 20,    /* the rest of the keys may be much */
+    HOP_WATCH_STOP_S = 5,    /* the same when somebody has asked for the end */
     HOP_WATCH_DRAIN_MS = 200,
     HOP_WATCH_CLOCK_ASKS = 8,
 };
@@ -129,7 +130,7 @@ static int hop_watch_begin(struct hop_place *place, struct err *err)
     return r;
 }
 
-static int hop_watch_end(struct hop_place *place, struct err *err)
+static int hop_watch_end(struct hop_place *place, uint64_t seconds, struct err *err)
 {
     char buf[64];
     struct line_out out;
@@ -138,7 +139,7 @@ static int hop_watch_end(struct hop_place *place, struct err *err)
     if (place->watching) {
         peer_begin(place->peer, &out, buf, sizeof buf, "unwatch");
         line_put_u64(&out, "watch", place->call.id);
-        r = hop_watch_ask(place, &out, HOP_WATCH_END_S, err);
+        r = hop_watch_ask(place, &out, seconds, err);
     }
     place->watching = false;
     call_done(&place->call);
@@ -212,12 +213,22 @@ static int hop_watch_drain(struct hop_watch *w, struct err *err)
 static void hop_watch_say_source(const struct hop_watch *w, struct hops *hops)
 {
     bool mixed = false;
-    size_t used = strlen(hops->warning);
+    size_t used;
 
+    /* What is paired there has it already. */
+    for (unsigned i = 0; i < w->n_places; i++)
+        if (w->places[i].seen.warning[0])
+            text_add(hops->warning, sizeof hops->warning, "%s%s", hops->warning[0] ? "; " : "",
+                     w->places[i].seen.warning);
+    used = strlen(hops->warning);
     for (unsigned i = 1; i < w->n_places; i++)
         mixed |= strcmp(w->places[i].source, w->places[0].source) != 0;
     text_copy(hops->source, sizeof hops->source, mixed ? "mixed" : w->places[0].source);
-    hops->instrument = w->instrument;
+    if (w->instrument.measured)
+        hops->instrument = w->instrument;
+    else if (!hops->instrument.stamp[0])
+        text_copy(hops->instrument.stamp, sizeof hops->instrument.stamp,
+                  w->places[0].seen.instrument.stamp);
     for (unsigned i = 0; i < w->n_places && used < sizeof hops->warning; i++) {
         int n;
 
@@ -230,6 +241,28 @@ static void hop_watch_say_source(const struct hop_watch *w, struct hops *hops)
     }
 }
 
+/* r: what happened before. What was seen until a signal came is fetched all the same, and the signal does not cut that short. */
+static int hop_watch_end_all(struct hop_watch *w, int r, struct err *first)
+{
+    const int interrupt_fd = w->set->interrupt_fd;
+    const bool interrupted = r == -ECANCELED;
+
+    if (interrupted)
+        w->set->interrupt_fd = -1;
+    for (unsigned i = 0; i < w->n_places; i++) {
+        struct err why = {0};
+        int ended =
+            hop_watch_end(&w->places[i], interrupted ? HOP_WATCH_STOP_S : HOP_WATCH_END_S, &why);
+
+        if (ended < 0 && r == 0) {
+            r = ended;
+            *first = why;
+        }
+    }
+    w->set->interrupt_fd = interrupt_fd;
+    return r;
+}
+
 int hop_watch_close(struct hop_watch *watch, struct hops *ret_hops, struct err *err)
 {
     struct hop_point points[HOP_MAX_POINTS] = {0};
@@ -239,16 +272,9 @@ int hop_watch_close(struct hop_watch *watch, struct hops *ret_hops, struct err *
     int r = hop_watch_drain(watch, &first);
 
     *ret_hops = (struct hops){0};
-    for (unsigned i = 0; i < watch->n_places; i++) {
-        struct err why = {0};
-        int ended = hop_watch_end(&watch->places[i], &why);
-
-        if (ended < 0 && r == 0) {
-            r = ended;
-            first = why;
-        }
-    }
-    if (watch->n_places && in_kernel && r == 0) {
+    r = hop_watch_end_all(watch, r, &first);
+    /* Empty where the agent did not answer. */
+    if (watch->n_places && in_kernel) {
         *ret_hops = watch->places[0].seen;
         watch->places[0].seen = (struct hops){0};
     } else if (watch->n_places && !in_kernel) {
@@ -263,10 +289,10 @@ int hop_watch_close(struct hop_watch *watch, struct hops *ret_hops, struct err *
             first = why;
         }
     }
-    for (unsigned i = 0; i < watch->n_places; i++)
-        hops_done(&watch->places[i].seen);
     if (ret_hops->n_points)
         hop_watch_say_source(watch, ret_hops);
+    for (unsigned i = 0; i < watch->n_places; i++)
+        hops_done(&watch->places[i].seen);
     if (r < 0 && err)
         *err = first;
     return r;

@@ -39,7 +39,7 @@ struct hop_place {
     struct live_options options;   /* its points */
     uint8_t point[HOP_MAX_POINTS]; /* which of the watch's points each is */
     struct call call;              /* kept while it goes on: keys come under its id */
-    char source[16], why[200];     /* what the agent took, and why nothing better */
+    char source[16], why[480];     /* what the agent took, and why nothing better */
     struct hops seen;              /* owned; what the agent told at the end */
     struct hop_watch *watch;       /* lent */
     bool watching;

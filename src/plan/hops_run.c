@@ -27,7 +27,8 @@ struct hops_job {
     unsigned n_places;
     struct hops *hops; /* lent: the answer */
     char left_out[256], left_out_back[256];
-    bool environment; /* what failed was an agent, a point or the instrument */
+    char command_end[256]; /* how source commands ended that did not end well */
+    bool environment;      /* what failed was an agent, a point or the instrument */
 };
 
 /* The place of that machine: an agent of ours is there, or is started. */
@@ -184,10 +185,51 @@ static int hops_points(struct hops_job *job, struct err *err)
     return r;
 }
 
+/* An agent that has gone away will not come back: the exit code of machines that cannot be reached. */
+static int hops_gone(const struct hops_job *job, struct err *err)
+{
+    for (unsigned i = 0; i < job->n_places; i++)
+        if (job->places[i].peer->gone) {
+            err_say(err, "%s", job->places[i].peer->gone_text);
+            if (err)
+                err->code = EHOSTUNREACH;
+            return -EHOSTUNREACH;
+        }
+    return 0;
+}
+
 /* ---- traffic that is not ours ---- */
 
+/* Behind all that a command printed: how it ended, wherever it ran. */
+#define HOPS_COMMAND_SCRIPT "sh -c \"$1\"; echo \"vnperf-exit=$?\""
+static const char hops_command_mark[] = "vnperf-exit=";
+
+struct hops_command {
+    struct spawned spawned;
+    char tail[64]; /* the last that it printed */
+};
+
+static void hops_command_keep(struct hops_command *c, const char *text, size_t n)
+{
+    size_t room = sizeof c->tail - 1, have = strlen(c->tail), keep = have;
+
+    if (n > room) {
+        text += n - room;
+        n = room;
+    }
+    if (keep > room - n)
+        keep = room - n;
+    memmove(c->tail, c->tail + have - keep, keep);
+    memcpy(c->tail + keep, text, n);
+    c->tail[keep + n] = 0;
+    /* No text that is cut short by a zero. */
+    for (size_t i = 0; i < keep + n; i++)
+        if (!c->tail[i])
+            c->tail[i] = '?';
+}
+
 /* Read away what the commands print, until they have closed it; 0 all have, 1 time is up. */
-static int hops_commands_wait(struct hops_job *job, struct spawned commands[], unsigned n,
+static int hops_commands_wait(struct hops_job *job, struct hops_command commands[], unsigned n,
                               uint64_t until_ns, struct err *err)
 {
     unsigned open = n;
@@ -198,36 +240,70 @@ static int hops_commands_wait(struct hops_job *job, struct spawned commands[], u
         char text[4096];
         int r = peer_pump(job->set, clock_mono_ns(), err);
 
+        r = r == 0 ? hops_gone(job, err) : r;
         if (r < 0)
             return r;
         for (unsigned i = 0; i < n; i++)
-            pfds[i] = (struct pollfd){.fd = commands[i].out_fd, .events = POLLIN};
+            pfds[i] = (struct pollfd){.fd = commands[i].spawned.out_fd, .events = POLLIN};
         if (poll(pfds, n, clock_ms_until(step < until_ns ? step : until_ns)) < 0 && errno != EINTR)
             return err_set(err, errno, "waiting for the source command");
         for (unsigned i = 0; i < n; i++) {
-            if (!pfds[i].revents || read(commands[i].out_fd, text, sizeof text) > 0)
+            ssize_t got = pfds[i].revents ? read(pfds[i].fd, text, sizeof text) : 1;
+
+            if (!pfds[i].revents)
                 continue;
-            close(commands[i].out_fd);
-            commands[i].out_fd = -1;
+            if (got > 0) {
+                hops_command_keep(&commands[i], text, (size_t)got);
+                continue;
+            }
+            close(commands[i].spawned.out_fd);
+            commands[i].spawned.out_fd = -1;
             open--;
         }
     }
     return open ? 1 : 0;
 }
 
+/* What a shell says of a command that is not there is an error; else it may be what is measured: ping that got no answer. */
+static int hops_command_ended(struct hops_job *job, const struct hops_command *c, const char *where,
+                              struct err *err)
+{
+    const char *mark = NULL;
+    int status;
+
+    for (const char *p = c->tail; (p = strstr(p, hops_command_mark)); p++)
+        mark = p;
+    status = mark ? atoi(mark + sizeof hops_command_mark - 1) : -1;
+    if (status == 0)
+        return 0;
+    if (status == 126 || status == 127) {
+        job->environment = true;
+        return err_say(err, "the source command at %s could not be run: '%.200s' (exit status %d)",
+                       where, job->options->source_command, status);
+    }
+    text_add(job->command_end, sizeof job->command_end, "%sthe source command at %s ended with ",
+             job->command_end[0] ? "; " : "", where);
+    if (status > 0)
+        text_add(job->command_end, sizeof job->command_end, "exit status %d", status);
+    else
+        text_add(job->command_end, sizeof job->command_end, "no exit status");
+    return 0;
+}
+
 static int hops_commands(struct hops_job *job, struct err *err)
 {
     const struct hops_options *o = job->options;
-    struct spawned commands[HOPS_MAX_SOURCES];
+    struct hops_command commands[HOPS_MAX_SOURCES] = {0};
     uint64_t most = o->for_ns ? o->for_ns : (uint64_t)HOPS_COMMAND_S * CLOCK_S;
-    char shell[] = "sh", dash_c[] = "-c", command[sizeof o->source_command];
-    char *argv[] = {shell, dash_c, command, NULL};
+    char shell[] = "sh", dash_c[] = "-c", script[] = HOPS_COMMAND_SCRIPT,
+         command[sizeof o->source_command];
+    char *argv[] = {shell, dash_c, script, shell, command, NULL};
     unsigned n = 0;
     int r = 0;
 
     text_copy(command, sizeof command, o->source_command);
     for (; n < o->n_sources && r == 0; n += r == 0)
-        r = pair_run_spawn(&o->pair, &o->sources[n], argv, &commands[n], err);
+        r = pair_run_spawn(&o->pair, &o->sources[n], argv, &commands[n].spawned, err);
     if (r < 0)
         err_wrap(err, r, "starting the source command at %s", o->source_text[n]);
     if (r == 0)
@@ -235,7 +311,10 @@ static int hops_commands(struct hops_job *job, struct err *err)
     if (r == 1 && !o->for_ns)
         r = err_set(err, ETIMEDOUT, "the source command has not ended after %d s", HOPS_COMMAND_S);
     for (unsigned i = 0; i < n; i++)
-        spawned_end(&commands[i], r == 0 ? (uint64_t)HOPS_COMMAND_GRACE_MS * CLOCK_MS : 0);
+        spawned_end(&commands[i].spawned, r == 0 ? (uint64_t)HOPS_COMMAND_GRACE_MS * CLOCK_MS : 0);
+    /* Of those that the time was up for, nothing is known. */
+    for (unsigned i = 0; i < n && r == 0; i++)
+        r = hops_command_ended(job, &commands[i], o->source_text[i], err);
     return r < 0 ? r : 0;
 }
 
@@ -244,8 +323,10 @@ static int hops_wait(struct hops_job *job, struct err *err)
     uint64_t until = clock_mono_ns() + job->options->for_ns;
     int r = 0;
 
-    while (r == 0 && clock_mono_ns() < until)
+    while (r == 0 && clock_mono_ns() < until) {
         r = peer_pump(job->set, until, err);
+        r = r == 0 ? hops_gone(job, err) : r;
+    }
     return r;
 }
 
@@ -267,16 +348,30 @@ static int hops_watched(struct hops_job *job, const struct hops_go *go, struct e
 {
     struct hop_watch watch;
     struct err close_err = {0};
+    bool began;
     int r, closed;
 
     r = hop_watch_open(&watch, job->set, job->places, job->n_places, job->options->calibrate,
                        job->sink, err);
     job->environment = r < 0 && r != -ECANCELED;
-    if (r == 0)
+    began = r == 0;
+    if (began)
         r = hops_traffic(job, go, err);
     closed = hop_watch_close(&watch, job->hops, &close_err);
+    if (r != -ECANCELED && hops_gone(job, NULL) < 0)
+        r = hops_gone(job, err);
+    /* Nothing was watched: zeros would look as if nothing had passed. */
+    if (!began) {
+        hops_done(job->hops);
+        return r;
+    }
+    /* The maps of programs in the kernel go with who holds them. */
+    if (r == -EHOSTUNREACH && !job->hops->n_points && err)
+        text_add(err->text, sizeof err->text,
+                 ": what it had counted in the kernel is gone (--capture af_packet keeps it here)");
     hop_path_say(job->hops, job->left_out);
     hop_path_say(job->hops, job->left_out_back);
+    hop_path_say(job->hops, job->command_end);
     if (closed < 0 && r == 0 && err)
         *err = close_err;
     return r < 0 ? r : closed;

@@ -135,8 +135,22 @@ static int hops_json_more(json_t *o, const struct hop *hop)
     return bad;
 }
 
+/* How far a delay may be off as a whole, by what is known of the two clocks; 0 they are one. */
+static uint64_t hops_json_bound(const struct hop_point *from, const struct hop_point *to)
+{
+    int64_t from_ns = from->has_offset ? from->offset_ns : 0,
+            to_ns = to->has_offset ? to->offset_ns : 0;
+    uint64_t from_bound_ns = from->has_offset ? from->offset_bound_ns : 0,
+             to_bound_ns = to->has_offset ? to->offset_bound_ns : 0;
+
+    if (from_bound_ns == UINT64_MAX || to_bound_ns == UINT64_MAX)
+        return 0;
+    return from->has_offset == to->has_offset && from_ns == to_ns ? 0 : from_bound_ns + to_bound_ns;
+}
+
 static json_t *hops_json_hop(const struct hops *hops, const struct hop *hop)
 {
+    uint64_t bound_ns = hops_json_bound(&hops->points[hop->from], &hops->points[hop->to]);
     uint64_t sent = hop->matched + hop->lost;
     json_t *o = json_object(), *missing = json_object();
     int bad = 0;
@@ -160,6 +174,8 @@ static json_t *hops_json_hop(const struct hops *hops, const struct hop *hop)
     bad |= json_object_set_new(o, "delay_ns", hops_json_delay(&hop->delay));
     if (hop->delay.count == 0)
         bad |= json_object_set_new(missing, "delay_ns", json_string("no packet was matched"));
+    if (bound_ns)
+        bad |= json_object_set_new(o, "delay_bound_ns", doc_whole(bound_ns));
     bad |= hops_json_more(o, hop);
     bad |= hops_json_missing(o, missing);
     return hops_json_done(o, bad);
@@ -203,6 +219,8 @@ static json_t *hops_json_point(const struct hop_point *p)
         bad |= json_object_set_new(o, "kernel_drops", doc_whole(p->kernel_drops));
     else
         bad |= hops_json_miss(o, missing, "kernel_drops", "the source does not tell");
+    if (p->vanished)
+        bad |= json_object_set_new(o, "vanished", json_true());
     bad |= json_object_set_new(o, "overflow", doc_whole(p->overflow));
     bad |= json_object_set_new(o, "backward", doc_whole(p->backward));
     if (p->seen || p->first_ns || p->last_ns) {
@@ -222,9 +240,13 @@ static json_t *hops_json_instrument(const struct hop_instrument *i)
     json_t *o;
     int bad = 0;
 
-    if (!i->measured)
+    if (!i->measured && !i->stamp[0])
         return json_null();
     o = json_object();
+    if (!i->measured) {
+        bad |= json_object_set_new(o, "stamp", doc_string(i->stamp));
+        return hops_json_done(o, bad);
+    }
     bad |= json_object_set_new(o, "cost_ns", doc_real(i->cost_ns));
     bad |= json_object_set_new(o, "bias_ns", json_integer(i->bias_ns));
     bad |= json_object_set_new(o, "bias_spread_ns", doc_whole(i->bias_spread_ns));

@@ -51,7 +51,8 @@ static void hops_note_instrument(const struct hops_note *n, const json_t *hops)
         !doc_number(hops, "instrument.cost_ns", &cost_ns)) {
         /* Files say so by their names. */
         if (*name && strcmp(name, "file") != 0 && strcmp(name, "text") != 0)
-            hops_note_say(n, "seen by %s, not calibrated", name);
+            hops_note_say(n, "seen by %s, not calibrated%s%s", name, *stamp ? "; time taken " : "",
+                          stamp);
         return;
     }
     hops_note_say(n,
@@ -67,6 +68,7 @@ static void hops_note_clock(const struct hops_note *n, const json_t *point)
     char name[HOPS_NOTE_NAME], offset[TEXT_SHORT], bound[TEXT_SHORT], skew[64] = "";
     uint64_t packets = doc_count(point, "offset_packets");
     double offset_ns, skew_share = 0, bound_ns;
+    bool bounded = doc_number(point, "offset_bound_ns", &bound_ns);
 
     if (!doc_number(point, "offset_ns", &offset_ns))
         return;
@@ -75,7 +77,7 @@ static void hops_note_clock(const struct hops_note *n, const json_t *point)
     if (doc_number(point, "skew_share", &skew_share) && skew_share != 0)
         snprintf(skew, sizeof skew, ", and runs %.3g ppm too %s", fabs(skew_share) * 1e6,
                  skew_share > 0 ? "fast" : "slow");
-    if (!doc_number(point, "offset_bound_ns", &bound_ns) && packets) {
+    if (!bounded && packets) {
         hops_note_say(n,
                       "clock of %s: packets went one way only, so its offset is not known (%s were "
                       "taken off%s): delays tell how they vary, not how long they are",
@@ -87,6 +89,12 @@ static void hops_note_clock(const struct hops_note *n, const json_t *point)
                       "clock of %s is %s %s%s: taken off, known to +-%s by %llu packets both ways",
                       name, offset, offset_ns < 0 ? "behind" : "ahead", skew,
                       text_show_time(bound_ns, bound), (unsigned long long)packets);
+    else if (bounded)
+        hops_note_say(
+            n,
+            "clock of %s is %s %s: taken off, known to +-%s by how long its agent took to "
+            "answer (too few packets went both ways to tell it better)",
+            name, offset, offset_ns < 0 ? "behind" : "ahead", text_show_time(bound_ns, bound));
     else if (offset_ns != 0)
         hops_note_say(n, "clock of %s is taken to be %s %s, as --offset says", name, offset,
                       offset_ns < 0 ? "behind" : "ahead");
@@ -139,10 +147,17 @@ static void hops_note_hop(const struct hops_note *n, const json_t *hop)
     uint64_t ambiguous = doc_count(hop, "ambiguous"), later = doc_count(hop, "only_later"),
              more = doc_count(hop, "more_flows");
     char from[HOPS_NOTE_NAME], to[HOPS_NOTE_NAME];
-    double min_ns = 0;
+    char bound[TEXT_SHORT];
+    double min_ns = 0, bound_ns = 0, mean_ns = 0;
 
     hops_note_name(hop, "from", from);
     hops_note_name(hop, "to", to);
+    if (doc_number(hop, "delay_bound_ns", &bound_ns) &&
+        doc_number(hop, "delay_ns.mean", &mean_ns) && bound_ns >= fabs(mean_ns))
+        hops_note_say(n,
+                      "%s to %s: the clocks of the two are known to +-%s, which is more than the "
+                      "delay: it tells how delays vary, not how long they are",
+                      from, to, text_show_time(bound_ns, bound));
     if (ambiguous)
         hops_note_say(n,
                       "%s to %s: %llu packet%s cannot be told from others like them: counted as "

@@ -162,6 +162,8 @@ static const struct hops_column hops_columns[] = {
     {"HOLD MAX", "hold_ns.max", hops_cell_time, true, false},
     {"PATH p50", "path_ns.p50", hops_cell_time, true, false},
     {"PATH MAX", "path_ns.max", hops_cell_time, true, false},
+    /* Of points with several clocks; else it is left out. */
+    {"CLOCKS", "delay_bound_ns", hops_cell_bound, true, true},
 };
 
 static const struct hops_column hops_point_columns[] = {
@@ -367,10 +369,14 @@ static void hops_table_waterfall(const struct hops_table *t, const json_t *hops)
 static int hops_table_hops(const struct hops_table *t, const json_t *hops)
 {
     const json_t *list = doc_at(hops, "hops");
+    size_t n = ARRAY_SIZE(hops_columns) - 1;
 
     if (json_array_size(list) == 0)
         fprintf(t->out, "%sno packet went from one point to another\n", t->indent);
-    return hops_table_rows(t, hops_columns, ARRAY_SIZE(hops_columns), list, json_array_size(list));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (doc_at(json_array_get(list, i), "delay_bound_ns"))
+            n = ARRAY_SIZE(hops_columns);
+    return hops_table_rows(t, hops_columns, n, list, json_array_size(list));
 }
 
 static int hops_table_people(struct hops_table *t, const json_t *hops)

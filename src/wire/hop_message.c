@@ -196,6 +196,7 @@ static void pack_point(struct bulk_out *out, const struct hop_point *p)
     bulk_put(out, p->unmatched);
     bulk_put(out, p->kernel_drops);
     bulk_put(out, p->has_kernel_drops);
+    bulk_put(out, p->vanished);
     bulk_put(out, p->overflow);
     bulk_put(out, p->backward);
     bulk_put(out, p->first_ns);
@@ -305,6 +306,7 @@ static void unpack_point(struct bulk_in *in, struct hop_point *p)
     p->unmatched = bulk_get(in);
     p->kernel_drops = bulk_get(in);
     p->has_kernel_drops = bulk_get(in);
+    p->vanished = bulk_get(in);
     p->overflow = bulk_get(in);
     p->backward = bulk_get(in);
     p->first_ns = bulk_get(in);

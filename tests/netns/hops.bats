@@ -155,6 +155,15 @@ test_points_on_several_machines_are_matched_here() { #@test
     [ "$(value '[.hops[].lost] | add')" = 0 ]
     # Both have one clock, and the bound says how far that was known.
     jq -e '.points[1] | .offset_bound_ns > 0 and (.offset_ns | fabs) <= .offset_bound_ns' "$doc"
+    # One way only: what the agents' answers told, and how well, stands beside each delay.
+    hops --at "exec:ip netns exec $a/eth0" --at "exec:ip netns exec $b/eth0" --agent "$VNPERF_AGENT" \
+        --filter 'icmp[icmptype] == icmp-echo' --source "netns:$a" --source-command 'ping -q -c 100 -i 0.005 10.99.0.2'
+    [ "$(hop 0 1 .matched)" = 100 ]
+    jq -e '(.points[1] | .offset_packets == 0 and .offset_bound_ns > 0)
+        and .hops[0].delay_bound_ns == .points[1].offset_bound_ns' "$doc"
+    [[ $output == *CLOCKS*"+-"* ]]
+    [[ $(tr -s ' \n' ' ' <<<"$output") == *"known to +-"*"by how long its agent took to answer"* ]]
+    [[ $output != *--offset* ]]
 }
 
 test_per_flow_and_series() { #@test
@@ -185,12 +194,25 @@ test_what_is_not_there_is_named() { #@test
     [[ $stderr == *"$base-none"* ]]
 }
 
-test_an_interface_that_vanishes_costs_the_rest_nothing() { #@test
-    vnperf hops "${all[@]}" --no-calibration --json "$doc" --filter icmp --source "netns:$a" \
+vanishes() {
+    vnperf hops "${all[@]}" --capture "$1" --no-calibration --json "$doc" --filter icmp --source "netns:$a" \
         --source-command "ping -q -c 20 -i 0.01 10.99.0.2; ip -n $h link delete pb; ping -q -c 3 -i 0.01 -W 1 10.99.0.2; true" \
-        >"$TEST_DIR/out" 2>"$TEST_DIR/err" || true
+        >"$TEST_DIR/out" 2>"$TEST_DIR/err"
+    cat "$TEST_DIR/out" "$TEST_DIR/err"
     [ "$(hop 0 1 '.matched >= 20')" = true ]
     [ "$(hop 2 3 '.matched == 20')" = true ]
+    # It is said of both ends of the veth, and what is lost next to them is a bound.
+    [[ $(value .warning) == *"interface pb of netns:$h/pb has vanished"* ]]
+    [ "$(value '[.points[] | select(.vanished) | .name] | join(" ")')" = "netns:$h/pb netns:$b/eth0" ]
+    [ "$(hop 1 2 .lost_is_bound)" = true ]
+    [ "$(hop 0 1 .lost_is_bound)" = null ]
+}
+
+test_an_interface_that_vanishes_is_told_and_costs_the_rest_nothing() { #@test
+    vanishes tcx
+    path_down
+    path_up
+    vanishes af_packet
 }
 
 test_nothing_stays_at_the_interfaces() { #@test
@@ -231,4 +253,184 @@ test_a_run_tells_where_the_time_goes() { #@test
         | ($sum - $whole | fabs) < 0.05 * $whole + 10' "$doc"
     run vnperf show last
     [[ $output == *"2.1"* ]]
+}
+
+test_how_a_source_command_ended_is_told() { #@test
+    hops "${all[@]}" --filter icmp --source "netns:$a" --source-command 'ping -q -c 5 -i 0.01 10.99.0.2; exit 3'
+    [ "$(hop 0 1 .matched)" = 5 ]
+    [[ $(value .warning) == *"source command at netns:$a ended with exit status 3"* ]]
+    hops "${all[@]}" --filter icmp --source "netns:$a" --source-command 'ping -q -c 5 -i 0.01 10.99.0.2'
+    [ "$(value .warning)" = null ]
+    run --separate-stderr vnperf hops "${all[@]}" --no-calibration --source "netns:$a" --source-command 'nosuchcommand -x'
+    [ "$status" = 3 ]
+    [[ $stderr == *"source command at netns:$a could not be run: 'nosuchcommand -x'"* ]]
+}
+
+test_why_it_is_no_better_capture_is_told_in_whole_words() { #@test
+    skip_unless_command setpriv
+    ping_begin
+    run --separate-stderr ip netns exec "$h" setpriv --bounding-set=-bpf,-sys_admin \
+        "$VNPERF" hops --no-calibration --json "$doc" --at pif:pa --at pif:pb --for 500ms
+    ping_end
+    echo "$output$stderr"
+    [ "$status" = 0 ]
+    [ "$(value .source)" = af_packet ]
+    [[ $(value .warning) == *"no tcx"*"no clsact"*CAP_BPF*"Operation not permitted" ]]
+    [ "$(value '[.points[].vanished] | any')" = false ]
+}
+
+refused() {
+    run --separate-stderr vnperf hops "$@"
+    echo "$stderr"
+    [ "$status" = 2 ]
+    [[ $stderr == *"--capture af_packet"* ]]
+    [ -z "$output" ]
+}
+
+test_what_a_capture_cannot_do_is_refused() { #@test
+    for source in tcx clsact; do
+        refused "${all[@]}" --for 1s --capture "$source" --per-flow
+        refused "${all[@]}" --for 1s --interval 200ms --capture "$source"
+        refused --at "exec:ip netns exec $a/eth0" --at "exec:ip netns exec $b/eth0" --for 1s --capture "$source"
+        refused --at "netns:$a/eth0" --at "ssh://$base/eth0" --for 1s --capture "$source"
+        refused --path "netns:$a" "exec:ip netns exec $b" --traffic udp --capture "$source"
+    done
+}
+
+# ping_begin [SECONDS]: pings from a to b so often, which the test ends; its number is in $pinging
+ping_begin() {
+    ip netns exec "$a" ping -q -i "${1:-0.01}" -c 30000 10.99.0.2 >/dev/null 2>&1 3>&- &
+    pinging=$!
+}
+
+ping_end() {
+    kill "$pinging" 2>/dev/null || true
+    wait "$pinging" 2>/dev/null || true
+}
+
+# hops_begin ARG…: hops in the background; it watches when this returns. Its agent is in $agent.
+hops_begin() {
+    "$VNPERF" hops --no-calibration --json "$doc" "$@" >"$TEST_DIR/out" 2>"$TEST_DIR/err" 3>&- &
+    watching=$!
+    wait_for 20 watched "$watching"
+}
+
+# Links or sockets of both points are there.
+watched() {
+    agent=$(pgrep -P "$1" | head -n 1)
+    [ -n "$agent" ] && [ "$(find "/proc/$agent/fd" -lname 'socket:*' -o -lname '*bpf_link*' 2>/dev/null | wc -l)" -ge 2 ]
+}
+
+# passed N: so many packets more came to the bridge from a than when this was first asked
+passed() {
+    local now
+    now=$(ip netns exec "$h" cat /sys/class/net/pa/statistics/rx_packets)
+    passed_from=${passed_from:-$now}
+    [ $((now - passed_from)) -ge "$1" ]
+}
+
+# hops_ended: how it ended is in $code
+hops_ended() {
+    code=0
+    wait "$watching" || code=$?
+    cat "$TEST_DIR/out" "$TEST_DIR/err"
+}
+
+test_what_was_seen_until_a_signal_is_shown() { #@test
+    ping_begin
+    for how in tcx:INT:130 af_packet:TERM:143; do
+        IFS=: read -r source signal expected <<<"$how"
+        rm -f "$doc"
+        hops_begin --at "netns:$h/pa" --at "netns:$h/pb" --capture "$source" --for 60s
+        passed_from=
+        wait_for 20 passed 50
+        kill -"$signal" "$watching"
+        hops_ended
+        [ "$code" = "$expected" ]
+        [ "$(hop 0 1 '.matched >= 20')" = true ]
+        [ "$(value '[.points[] | .seen >= 20 and .kernel_drops == 0] | all')" = true ]
+    done
+    ping_end
+}
+
+test_an_agent_that_is_killed_takes_along_only_what_nobody_else_has() { #@test
+    ping_begin
+    for source in af_packet tcx; do
+        rm -f "$doc"
+        hops_begin --at "netns:$h/pa" --at "netns:$h/pb" --capture "$source" --for 60s
+        passed_from=
+        wait_for 20 passed 100
+        kill -KILL "$agent"
+        hops_ended
+        [ "$code" = 4 ]
+        grep -q 'the agent at local (points) has ended' "$TEST_DIR/err"
+        if [ "$source" = af_packet ]; then
+            # What had come here by then; whether the kernel dropped some more it did not say.
+            jq -e '[.points[] | .seen >= 20 and .kernel_drops == null and .first_ns > 0] | all' "$doc"
+            jq -e '[.hops[] | .matched >= 10 and .lost_is_bound] | all' "$doc"
+        else
+            [ ! -e "$doc" ]
+            grep -q 'counted in the kernel is gone' "$TEST_DIR/err"
+        fi
+    done
+    ping_end
+}
+
+test_of_several_machines_one_may_go_away() { #@test
+    ping_begin
+    "$VNPERF" hops --no-calibration --json "$doc" --agent "$VNPERF_AGENT" --for 60s \
+        --at "exec:ip netns exec $a/eth0" --at "exec:ip netns exec $h/pa" --at "exec:ip netns exec $b/eth0" \
+        >"$TEST_DIR/out" 2>"$TEST_DIR/err" 3>&- &
+    watching=$!
+    wait_for 30 rings 3
+    passed_from=
+    wait_for 20 passed 150
+    kill -KILL "$(agents | sed -n 3p)"
+    hops_ended
+    ping_end
+    [ "$code" = 4 ]
+    grep -q "the agent at exec:ip netns exec $b (points) has ended" "$TEST_DIR/err"
+    # The two that stayed.
+    jq -e '[.points[0, 1] | .seen >= 50 and .kernel_drops == 0] | all' "$doc"
+    [ "$(hop 0 1 '.matched >= 50')" = true ]
+}
+
+# Those behind exec: are children of its shells.
+agents() {
+    local shell
+    for shell in $(pgrep -P "$watching"); do
+        pgrep -P "$shell" || true
+    done
+}
+
+# So many agents have a packet socket.
+rings() {
+    local pid n=0
+    for pid in $(agents); do
+        [ -z "$(find "/proc/$pid/fd" -lname 'socket:*' 2>/dev/null)" ] || n=$((n + 1))
+    done
+    [ "$n" -ge "$1" ]
+}
+
+test_what_passed_while_the_watch_began_is_of_no_point() { #@test
+    ping_begin 0.002
+    for source in af_packet tcx; do
+        hops "${all[@]}" --capture "$source" --filter icmp --for 500ms
+        [ "$(hop 0 1 '.matched >= 20')" = true ]
+        [ "$(value '[.hops[] | .only_later] | add')" = 0 ]
+        [ "$(value '[.hops[] | .lost] | add')" = 0 ]
+        # Where the time is taken is known without a calibration.
+        [ "$(value '.instrument.cost_ns')" = null ]
+        [ "$(value '.instrument.stamp | length > 20')" = true ]
+        [[ $output == *"not calibrated; time taken"* ]]
+    done
+    ping_end
+}
+
+test_what_was_not_watched_is_no_table_of_zeros() { #@test
+    run --separate-stderr vnperf hops --at "netns:$a/eth0" --at "netns:$h/nope" --for 100ms --json "$doc"
+    [ "$status" = 3 ]
+    [[ $stderr == *nope* ]]
+    [ -z "$output" ]
+    [ ! -e "$doc" ]
 }

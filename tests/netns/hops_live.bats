@@ -206,6 +206,25 @@ all_lost() {
     for source in tcx clsact; do all_lost "$source"; done
 }
 
+# Both ends ask the bridge itself: nothing goes through, both ways. Asked from the first moment on.
+none_through() {
+    watch --source "$1" --protocol 1 "${POINTS[@]}"
+    ip netns exec "$S" ping -q -c 100 -i 0.002 10.9.0.254 >"$TEST_DIR/ping"
+    ip netns exec "$G" ping -q -c 100 -i 0.002 10.9.0.254 >"$TEST_DIR/ping"
+    watched
+    for way in "pif vif" "vif pif"; do
+        # shellcheck disable=SC2086 # two words
+        for figure in "matched 0" "lost 100" "only_later 100"; do
+            same "$(hop $way ${figure% *})" "${figure#* }"
+        done
+    done
+}
+
+@test "what sets out from both ends and comes through to neither is lost both ways" {
+    ip -n "$H" addr replace 10.9.0.254/24 dev br0
+    for source in tcx clsact; do none_through "$source"; done
+}
+
 # 1000 bytes at 8 Mbit/s are a millisecond: ten sent at once wait 0 … 9 ms behind each other.
 delay_known() {
     local p50
@@ -223,6 +242,34 @@ delay_known() {
 
 @test "a packet behind nine others in a shaped queue waits for them" {
     each_source delay_known
+}
+
+# A queue of 200 ms, and a window of 100: what came late is no certain loss. What waits when the watch begins is of no point.
+@test "what comes later than the window makes a bound of the loss, and what was under way before is not counted" {
+    tc -n "$H" qdisc replace dev vif root tbf rate 2mbit burst 1100 limit 200000
+    for window in 100 1000; do
+        watch --source tcx --window "$window" --protocol 1 "name:$H/vif" "name:$G/e0"
+        ip netns exec "$S" ping -q -c 60 -l 60 -i 0.01 -s 958 -W 1 10.9.0.2 >"$TEST_DIR/ping" || true
+        watched
+        if [ "$window" = 100 ]; then
+            [ "$(hop vif e0 lost)" -ge 20 ]
+            same "$(hop vif e0 bound)" 1
+            same "$(hop vif e0 lost)" "$(hop vif e0 only_later)"
+            grep -q 'warning=.*--window' "$TEST_DIR/out"
+        else
+            same "$(hop vif e0 matched)" 60
+            same "$(hop vif e0 lost)" 0
+        fi
+    done
+    # Into a watch that begins in the midst of it: 60 ms stand in the queue.
+    ip netns exec "$S" ping -q -c 400 -l 15 -i 0.004 -s 958 -W 1 10.9.0.2 >"$TEST_DIR/ping" 3>&- &
+    local pinging=$!
+    watch --source tcx --window 1000 --protocol 1 "name:$H/vif" "name:$G/e0"
+    wait "$pinging" || true
+    watched
+    [ "$(hop vif e0 matched)" -ge 50 ]
+    same "$(hop vif e0 lost)" 0
+    same "$(hop vif e0 only_later)" 0
 }
 
 vxlan_up() {

@@ -194,6 +194,34 @@ static void test_all_lost_is_one_hop_without_delay(void **cookie)
     free(box.pairs);
 }
 
+static void test_what_sets_out_from_both_ends_is_lost_both_ways(void **cookie)
+{
+    struct hops hops = {0};
+    const struct hop *hop;
+    struct box box;
+
+    (void)cookie;
+    /* Each end is asked something, and answers by its other hook. */
+    box_init(&box, 2);
+    for (unsigned i = 0; i < 4; i++) {
+        box.spots[i].seen = box.spots[i].first = i < 2 ? 12 : 7;
+        box.spots[i].first_ns = 1000 + i % 2;
+    }
+    assert_int_equal(live_hops_build(&box.counts, &hops, NULL), 0);
+    assert_int_equal(hops.n_hops, 2);
+    hop = hops_find(&hops, 0, 1, false);
+    assert_int_equal(hop->lost, 12);
+    assert_int_equal(hop->only_later, 7);
+    /* It could have been late. */
+    assert_true(hop->lost_is_bound);
+    assert_non_null(strstr(hops.warning, "--window"));
+    hop = hops_find(&hops, 1, 0, false);
+    assert_int_equal(hop->lost, 7);
+    assert_int_equal(hop->only_later, 12);
+    hops_done(&hops);
+    free(box.pairs);
+}
+
 static void test_squares_beyond_64_bits_give_the_right_deviation(void **cookie)
 {
     struct latency_pair *p;
@@ -228,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_packets_on_their_way_are_not_lost),
         cmocka_unit_test(test_merged_segments_and_ambiguous_packets_are_not_lost),
         cmocka_unit_test(test_all_lost_is_one_hop_without_delay),
+        cmocka_unit_test(test_what_sets_out_from_both_ends_is_lost_both_ways),
         cmocka_unit_test(test_squares_beyond_64_bits_give_the_right_deviation),
     };
 
