@@ -406,6 +406,12 @@ int match_heard(struct match *m, unsigned point, uint64_t ts_ns, struct err *err
         return err_say(err, "there is no point %u", point);
     if (ts_ns > m->queue[point].heard_ns)
         m->queue[point].heard_ns = ts_ns;
+    if (ts_ns != UINT64_MAX) {
+        struct point_state *p = &m->point[point];
+
+        p->heard_first_ns = p->heard_first_ns ? p->heard_first_ns : ts_ns;
+        p->heard_last_ns = ts_ns > p->heard_last_ns ? ts_ns : p->heard_last_ns;
+    }
     return match_live(m, err);
 }
 

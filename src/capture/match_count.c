@@ -278,27 +278,67 @@ static int count_defer(struct match *m, const struct deferred *deferred)
     return 0;
 }
 
+/* Anything was seen at two points, or they are known to have watched together: else files may have nothing to do with each other. */
+static bool count_related(const struct match *m)
+{
+    bool related = m->point[0].heard_last_ns != 0;
+
+    for (unsigned way = 0; way < 2; way++)
+        for (unsigned k = 0; k < m->n; k++)
+            related |= m->side[way][k].hop.matched || m->side[way][k].hop.ambiguous;
+    return related;
+}
+
+/* Would the hop's to have seen what left its from at ns? By what it saw or said before and after. */
+static bool count_watched(const struct match *m, unsigned way, unsigned hop, uint64_t ns)
+{
+    const struct hop *of = &m->side[way][hop].hop;
+    unsigned last = m->n - 1, from = count_point(m, way, hop < last ? hop : 0);
+    const struct point_state *p = &m->point[count_point(m, way, hop < last ? hop + 1 : last)];
+    int64_t align_ns = m->point[from].align_ns, latest_ns = (int64_t)m->window_ns, begin, end, at;
+    uint64_t first_ns = p->seen ? p->first_ns : UINT64_MAX, last_ns = p->last_ns;
+
+    if (p->heard_first_ns && p->heard_first_ns < first_ns)
+        first_ns = p->heard_first_ns;
+    if (p->heard_last_ns > last_ns)
+        last_ns = p->heard_last_ns;
+    if (first_ns == UINT64_MAX)
+        return false;
+    if (of->delay.count)
+        latest_ns = of->delay.max - (p->align_ns - align_ns);
+    begin = (int64_t)match_corrected(p, first_ns) - p->align_ns;
+    end = (int64_t)match_corrected(p, last_ns) - p->align_ns;
+    at = (int64_t)ns - align_ns;
+    return at >= begin && at + latest_ns <= end;
+}
+
 /*
- * Seen at the hop's from at ns and nowhere behind. It counts between the first and last packet that came; what is behind the
- * last one so far is put off unless it is now or never.
+ * Seen at the hop's from at ns and nowhere behind. It counts between the first and last packet that came, and as long as the
+ * other point is known to have watched; what is behind the last one so far is put off unless it is now or never.
  */
 int count_lost(struct match *m, unsigned way, unsigned hop, uint64_t ns, uint32_t flow, bool now)
 {
     struct side *side = &m->side[way][hop];
+    bool any = side->first_match_ns <= side->last_match_ns;
     int r;
 
-    if (side->first_match_ns <= side->last_match_ns && ns < side->first_match_ns)
-        return 0;
-    if (side->first_match_ns <= side->last_match_ns && ns <= side->last_match_ns) {
+    if (any && ns >= side->first_match_ns && ns <= side->last_match_ns) {
         count_lost_now(m, side, ns, flow);
         return 0;
     }
-    if (now)
+    if (now) {
+        if (count_related(m) && count_watched(m, way, hop, ns))
+            count_lost_now(m, side, ns, flow);
+        else
+            side->beyond++;
         return 0;
+    }
     r = count_defer(
         m, &(struct deferred){.ns = ns, .flow = flow, .way = (uint8_t)way, .hop = (uint8_t)hop});
-    if (r == -ENOSPC)
+    if (r == -ENOSPC && any)
         side->later_lost++;
+    else if (r == -ENOSPC)
+        side->beyond++;
     return r == -ENOMEM ? r : 0;
 }
 
@@ -365,7 +405,7 @@ static unsigned count_guess(const struct match *m, unsigned point)
             ways[way] |= m->side[way][k].hop.delay.count || m->side[way][k].hop.ambiguous;
     if (ways[0] != ways[1])
         return ways[1];
-    return ways[1] && point == m->order[m->n - 1];
+    return point == m->order[m->n - 1];
 }
 
 int count_forgotten(struct match *m, struct rec *rec)

@@ -59,11 +59,26 @@ static void end_nothing(struct match *m)
     end_warn(m, "no packet was seen at two points");
 }
 
+/* What was left out of the losses of a hop, because its far end may not have watched. */
+static void end_beyond(struct match *m, unsigned way, unsigned k)
+{
+    const struct side *side = &m->side[way][k];
+    uint64_t n = side->beyond + side->later_lost;
+    char from[16], to[16];
+
+    if (n)
+        end_warn(m,
+                 "%" PRIu64 " packets of %s were seen before the first or after the last that %s "
+                 "saw, which may not have been watching: they are not among LOST",
+                 n, end_name(m, count_point(m, way, k), from),
+                 end_name(m, count_point(m, way, k + 1), to));
+}
+
 static bool end_used(const struct side *side)
 {
     const struct hop *hop = &side->hop;
 
-    return hop->matched || hop->ambiguous || hop->duplicated;
+    return hop->matched || hop->ambiguous || hop->duplicated || hop->lost;
 }
 
 /* The hops of a way: each, then the whole. */
@@ -113,6 +128,9 @@ int match_answer(struct match *m, struct hops *ret_hops, struct err *err)
     }
     if (!used[0] && !used[1])
         end_nothing(m);
+    for (unsigned way = 0; way < 2; way++)
+        for (unsigned k = 0; k + 1 < m->n && used[way]; k++)
+            end_beyond(m, way, k);
     if (used[0] || !used[1])
         r = end_way(m, 0, &hops);
     if (used[1] && r == 0)

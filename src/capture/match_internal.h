@@ -58,6 +58,7 @@ struct side {
     uint32_t last_pos;
     bool any;
     uint64_t first_match_ns, last_match_ns; /* at from: losses count between */
+    uint64_t beyond; /* seen at from alone, when to may not have watched: not counted as lost */
     uint64_t later_lost;     /* beyond what is deferred: count when a match follows */
     struct side_flow *flows; /* owned; beside hop.flows */
     uint32_t *flow_index;    /* owned; by number of the flow: in hop.flows, less one */
@@ -122,6 +123,7 @@ struct queue {
 
 struct point_state {
     uint64_t seen, unmatched, backward, backward_most_ns, first_ns, last_ns, last_raw_ns;
+    uint64_t heard_first_ns, heard_last_ns; /* raw: it watched then, whatever it saw; 0 not told */
     /* The clock: told by the user, */
     bool has_offset;
     int64_t offset_ns;

@@ -100,10 +100,10 @@ static int match_packets_close(struct match_job *job, struct err *err)
 }
 
 /* What the user said about clocks stands in the result too. */
-static void match_keep_offsets(struct match_job *job)
+static void match_keep_offsets(const struct match_job *job, struct hops *hops)
 {
-    for (unsigned i = 0; i < job->hops.n_points; i++) {
-        struct hop_point *p = &job->hops.points[i];
+    for (unsigned i = 0; i < hops->n_points; i++) {
+        struct hop_point *p = &hops->points[i];
         const struct hop_point *o = &job->offsets[i];
 
         if (!o->has_offset)
@@ -130,10 +130,12 @@ static bool match_piped(const struct match_flags *f)
     return false;
 }
 
-static int match_captures(struct match_job *job, struct err *err)
+/* All files once; owns: ret_hops, also after an error. */
+static int match_captures(struct match_job *job, uint64_t window_ns, struct hops *ret_hops,
+                          struct err *err)
 {
     const struct match_flags *f = job->f;
-    struct match_options options = {.window_ns = f->window_ns,
+    struct match_options options = {.window_ns = window_ns,
                                     .nat = f->nat,
                                     .order_given = f->order[0] != 0,
                                     .per_flow = f->per_flow,
@@ -158,11 +160,73 @@ static int match_captures(struct match_job *job, struct err *err)
         if (job->offsets[i].has_offset)
             match_set_offset(match, i, &job->offsets[i]);
     match_stop_begin(job->sources, f->n_files, match_piped(f));
-    r = match_sources(match, job->sources, job->names, &job->hops, err);
+    r = match_sources(match, job->sources, job->names, ret_hops, err);
     job->signal_number = match_stop_end();
     match_free(match);
-    match_keep_offsets(job);
+    match_keep_offsets(job, ret_hops);
     return r;
+}
+
+static uint64_t match_pairs(const struct hops *hops)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < hops->n_hops; i++)
+        n += hops->hops[i].matched;
+    return n;
+}
+
+/* Nothing was paired, or a hop lost some and has others that were not before it: packets longer on their way than they were awaited look so. */
+static bool match_looks_late(const struct hops *hops)
+{
+    bool late = match_pairs(hops) == 0;
+
+    for (uint32_t i = 0; i < hops->n_hops; i++)
+        late |= hop_looks_late(&hops->hops[i]);
+    return late;
+}
+
+/* The files can be read once more, and nothing was handed out yet. */
+static bool match_rereads(const struct match_job *job)
+{
+    struct stat st;
+
+    for (unsigned i = 0; i < job->f->n_files; i++)
+        if (strcmp(job->f->files[i], "-") == 0 || stat(job->f->files[i], &st) < 0 ||
+            !S_ISREG(st.st_mode))
+            return false;
+    return !job->packets.out;
+}
+
+/* The window found out by itself caught too few, as it looks: longer ones, as long as they catch more. */
+static void match_widen(struct match_job *job)
+{
+    static const uint64_t windows_ns[] = {1000000000, 4000000000};
+    struct err err = {0};
+
+    if (job->f->window_ns || job->signal_number || !match_looks_late(&job->hops))
+        return;
+    if (!match_rereads(job)) {
+        hops_late_bounds(&job->hops);
+        return;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(windows_ns) && match_looks_late(&job->hops); i++) {
+        struct hops wide = {0};
+        int r;
+
+        match_close(job);
+        r = match_open(job, &err);
+        if (r == 0)
+            r = match_captures(job, windows_ns[i], &wide, &err);
+        if (r == 0 && job->signal_number == 0 && match_pairs(&wide) > match_pairs(&job->hops)) {
+            hops_done(&job->hops);
+            job->hops = wide;
+        } else {
+            hops_done(&wide);
+        }
+        if (r < 0 || job->signal_number)
+            return;
+    }
 }
 
 static int match_logs(struct match_job *job, FILE *logs[2], struct err *err)
@@ -252,9 +316,11 @@ static void match_say_why(const struct match_job *job)
                            "addresses; where they change on the way, leave --nat no out");
     else
         log_say(LOG_ERROR, "nothing was matched: no packet is in two files%s",
-                job->f->window_ns ? " within --window"
-                                  : " (other traffic, or clocks further apart than packets are "
-                                    "awaited: --offset auto)");
+                job->f->window_ns
+                    ? " within --window"
+                    : " (other traffic, or they are longer on their way than they are "
+                      "awaited, up to 4 s: --window TIME; or clocks further apart: "
+                      "--offset auto)");
 }
 
 /* Show what there is; the exit code. r and err are how the reading ended. */
@@ -327,7 +393,9 @@ static int match_run_captures(struct match_job *job, struct err *err)
         match_close(job);
         return EXIT_ENVIRONMENT;
     }
-    r = match_captures(job, err);
+    r = match_captures(job, job->f->window_ns, &job->hops, err);
+    if (r == 0)
+        match_widen(job);
     if (r < 0 && job->hops.n_points == 0) {
         log_say(LOG_ERROR, "%s", err->text);
         match_packets_close(job, NULL);

@@ -317,6 +317,7 @@ static int sink_end(void *arg, const struct hop_point points[], unsigned n_point
     memcpy(mine, points, n_points * sizeof *points);
     r = s->several ? sink_end_several(s, mine, ret_hops, err) : match_end(s->match, ret_hops, err);
     sink_points(s, ret_hops, mine, n_points);
+    hops_late_bounds(ret_hops);
     return r;
 }
 

@@ -163,7 +163,10 @@ const struct option_row match_flags_rows[] = {
     MATCH_CALL("offset", "TIME,TIME",
                "each later file's clock is so much ahead of the first's; auto: estimated",
                match_set_offset_flag, "auto"),
-    MATCH_CALL("window", "TIME", "how long a packet is awaited: a time, or auto (auto)",
+    MATCH_CALL("window", "TIME",
+               "how long a packet is awaited: a time, or auto: 100 ms at first, then 8 times the "
+               "delay of nearly all; files are read anew with 1 s and 4 s where that looks too "
+               "short (auto)",
                match_set_window, "auto"),
     MATCH_FLAG("per-flow", "each flow's own numbers too", per_flow),
     MATCH_CALL("interval", "TIME", "a series: numbers of each such part of the time",

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The histogram of delays of that sign, made when it is not there; NULL without memory. */
 static struct hist *delay_hist(struct delay *d, bool negative)
@@ -139,6 +141,22 @@ void hops_done(struct hops *hops)
         hop_done(&hops->hops[i]);
     free(hops->hops);
     *hops = (struct hops){0};
+}
+
+void hops_late_bounds(struct hops *hops)
+{
+    size_t used = strlen(hops->warning);
+    bool late = false;
+
+    for (uint32_t i = 0; i < hops->n_hops; i++)
+        if (hop_looks_late(&hops->hops[i]))
+            late = hops->hops[i].lost_is_bound = true;
+    if (late)
+        snprintf(hops->warning + used, sizeof hops->warning - used,
+                 "%sa packet that is longer on its way than --window counts as lost and as not "
+                 "seen before: where both are there, losses are bounds, and a longer --window "
+                 "tells",
+                 used ? "; " : "");
 }
 
 uint64_t hops_paired(const struct hops *hops)

@@ -124,6 +124,10 @@ void hop_done(struct hop *hop);
 void hops_done(struct hops *hops);
 /* Pairs at all hops, and packets of which the pair could not be told. */
 uint64_t hops_paired(const struct hops *hops);
+/* It lost some, and others were not seen before it: so look packets that were longer on their way than they were awaited. */
+static inline bool hop_looks_late(const struct hop *hop) { return hop->lost && hop->only_later; }
+/* Losses of hops that look late are bounds, and the warning says so and names --window. */
+void hops_late_bounds(struct hops *hops);
 /* The hop between two points, or NULL. */
 struct hop *hops_find(const struct hops *hops, unsigned from, unsigned to, bool whole);
 /* Room for one more, zeroed; NULL without memory. Valid until the next call. */
