@@ -435,3 +435,12 @@ test_what_was_not_watched_is_no_table_of_zeros() { #@test
     [ -z "$output" ]
     [ ! -e "$doc" ]
 }
+
+test_the_man_page_tells_what_is_counted_and_where() { #@test
+    vnperf help --scdoc hops >"$TEST_DIR/page"
+    for word in '# WHERE THE TIME IS TAKEN' qdisc prequeue '^\*MATCHED\*' '^\*REORD\*' '^\*UNMATCHED\*' '^\*OVERFLOW\*' \
+        '# WINDOW' '# OUTPUT' '# EXIT STATUS'; do
+        grep -q "$word" "$TEST_DIR/page"
+    done
+    ! command -v scdoc >/dev/null || scdoc <"$TEST_DIR/page" | grep -q '^\.TH "vnperf-hops" "1"'
+}
