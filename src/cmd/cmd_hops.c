@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cmd/commands.h"
 #include "cmd/hops_flags.h"
+#include "cmd/hops_man.h"
 #include "cmd/hops_output.h"
 #include "cmd/hops_sink.h"
 #include "cmd/interrupt.h"
@@ -124,4 +125,6 @@ const struct command cmd_hops = {
     .rows = hops_flags_rows,
     .max_args = 2,
     .run = hops_run_command,
+    .man = hops_man,
+    .man_exit = hops_man_exit,
 };

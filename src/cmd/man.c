@@ -38,8 +38,11 @@ void man_page(const struct command *command, FILE *out)
     for (size_t i = 0; i < options_count(command); i++)
         man_option(&command->rows[i], out);
     fprintf(out, "*-d*, *--debug*\n\tsay what is done\n\n*-h*, *--help*\n\tprint the usage\n\n");
+    for (const char *const *section = command->man; section && *section; section++)
+        fputs(*section, out);
     if (command->examples) {
         fprintf(out, "# EXAMPLES\n\n```\n%s```\n\n", command->examples);
     }
-    fprintf(out, "# EXIT STATUS\n\nSee *vnperf*(1).\n\n# SEE ALSO\n\n*vnperf*(1)\n");
+    fprintf(out, "# EXIT STATUS\n\n%sSee *vnperf*(1).\n\n# SEE ALSO\n\n*vnperf*(1)\n",
+            command->man_exit ? command->man_exit : "");
 }

@@ -47,6 +47,9 @@ struct command {
     const struct option_row *rows; /* ended by one without a name; NULL none */
     int min_args, max_args;
     int (*run)(const struct command *command, int argc, char **argv);
+    /* Of the man page, in scdoc's markup; NULL none: */
+    const char *const *man; /* sections behind the options, ended by NULL */
+    const char *man_exit;   /* what stands in EXIT STATUS */
 };
 
 /* All subcommands, ended by NULL; in commands.c. */

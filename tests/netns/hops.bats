@@ -428,9 +428,19 @@ test_what_passed_while_the_watch_began_is_of_no_point() { #@test
 }
 
 test_what_was_not_watched_is_no_table_of_zeros() { #@test
-    run --separate-stderr vnperf hops --at "netns:$a/eth0" --at "netns:$h/nope" --for 100ms --json "$doc"
+    run --separate-stderr vnperf hops --agent "$VNPERF_AGENT" --at "exec:ip netns exec $a/eth0" --at "exec:ip netns exec $h/nope" \
+        --for 100ms --json "$doc"
     [ "$status" = 3 ]
     [[ $stderr == *nope* ]]
     [ -z "$output" ]
     [ ! -e "$doc" ]
+}
+
+test_the_man_page_tells_what_is_counted_and_where() { #@test
+    vnperf help --scdoc hops >"$TEST_DIR/page"
+    for word in '# WHERE THE TIME IS TAKEN' qdisc prequeue '^\*MATCHED\*' '^\*REORD\*' '^\*UNMATCHED\*' '^\*OVERFLOW\*' \
+        '# WINDOW' '# OUTPUT' '# EXIT STATUS'; do
+        grep -q "$word" "$TEST_DIR/page"
+    done
+    ! command -v scdoc >/dev/null || scdoc <"$TEST_DIR/page" | grep -q '^\.TH "vnperf-hops" "1"'
 }
