@@ -41,9 +41,9 @@ for name, text in (("a.pcap", sys.argv[1]), ("b.pcap", sys.argv[2])):
 END
 }
 
-# hops WORDS…: matched, lost, bound, only later, most
+# hops: matched, lost, bound, only later, most
 hops() {
-    run --separate-stderr vnperf match a.pcap b.pcap --json - "$@"
+    run --separate-stderr vnperf match a.pcap b.pcap --json -
     printf '%s\n' "$output" "${stderr:-}" >&2
     printf '%s' "$output" >got.json
     jq -c '.hops[0] | [.matched, .lost, .lost_is_bound, .only_later, .delay_ns.max]' got.json
@@ -68,10 +68,12 @@ warning() {
 
 @test "a stream cannot be read anew: its losses are a bound, and --window is named" {
     captures t 't + (300 * 10**6 if i % 100 == 50 else 10000)'
+    # shellcheck disable=SC2016 # the inner shell's own
     run --separate-stderr bash -c '"$0" match - b.pcap --json - <a.pcap' "$VNPERF"
     [ "$status" -eq 0 ]
     [ "$(json '.hops[0].lost_is_bound')" = true ]
     [[ "$(json .warning)" = *"--window"* ]]
+    # shellcheck disable=SC2016 # the inner shell's own
     run --separate-stderr bash -c '"$0" match - b.pcap --window 1s --json - <a.pcap' "$VNPERF"
     [ "$(json '.hops[0] | [.matched, .lost] | join(" ")')" = "6000 0" ]
 }
