@@ -6,7 +6,7 @@
 #   --bats-list FILE  of the bats files only those that FILE names, one a line
 #
 # Bats files go in lanes, two of them at once: those whose tests stand in a box of their own beside those that use this machine;
-# then, alone, those that hold rates and delays against a truth. LANES=1: one file after the other.
+# then, alone, those that hold rates and delays against a truth. LANES=1, and a build with a sanitizer: one file after the other.
 #
 # Each bats test tells its time. A few that failed (RETRIES, default 8; 0 none) are tried once more: the machine is shared, and what
 # holds the second time is counted as passed and named above the last line. Not so what a sanitizer found.
@@ -185,7 +185,7 @@ if [ ${#bats_files[@]} -gt 0 ]; then
         *) open+=("$file") ;;
         esac
     done
-    if [ "${LANES:-2}" = 1 ] || [ "$(nproc)" = 1 ]; then
+    if [ "${LANES:-2}" = 1 ] || [ "$(nproc)" = 1 ] || [ "$slow" != 1 ]; then
         lane boxed "${boxed[@]}"
         lane open "${open[@]}"
     else

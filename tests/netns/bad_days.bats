@@ -10,7 +10,7 @@ load ../helper
 load box
 
 @test "the processes of a VM killed in mid test: its scenarios fail, others go on" {
-    begin run -t 5 --scenarios 1.1,2.1,7.3
+    begin run -t 8 --scenarios 1.1,2.1,7.3
     # node1, node2, vm1, vm2, vm3
     wait_flowing 3 5
     box nsenter --target "$pid" --net sh -c '
