@@ -58,8 +58,8 @@ struct side {
     uint32_t last_pos;
     bool any;
     uint64_t first_match_ns, last_match_ns; /* at from: losses count between */
-    uint64_t beyond; /* seen at from alone, when to may not have watched: not counted as lost */
-    uint64_t later_lost;     /* beyond what is deferred: count when a match follows */
+    uint64_t beyond;     /* seen at from alone, when to may not have watched: not counted as lost */
+    uint64_t later_lost; /* beyond what is deferred: count when a match follows */
     struct side_flow *flows; /* owned; beside hop.flows */
     uint32_t *flow_index;    /* owned; by number of the flow: in hop.flows, less one */
     uint32_t n_flow_index;
