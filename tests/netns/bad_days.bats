@@ -10,7 +10,7 @@ load ../helper
 load box
 
 @test "the processes of a VM killed in mid test: its scenarios fail, others go on" {
-    begin run -t 8 --scenarios 1.1,2.1,7.3
+    begin run -t "$(longer 8)" --scenarios 1.1,2.1,7.3
     # node1, node2, vm1, vm2, vm3
     wait_flowing 3 5
     box nsenter --target "$pid" --net sh -c '
@@ -192,7 +192,7 @@ kill_all() {
 }
 
 @test "the first scenario's result outlives a kill of everything in the second" {
-    begin run -t 5 --scenarios 1.3,7.1
+    begin run -t "$(longer 6)" --scenarios 1.3,7.1
     wait_for 30 said '^\[1/2\] '
     wait_flowing 2 4
     kill_all
@@ -230,7 +230,7 @@ kill_all() {
     local there
     box mkdir -p "$XDG_STATE_HOME"
     box mount -t tmpfs -o size=4m none "$XDG_STATE_HOME"
-    begin run -t 1 --scenarios 1.1,1.3,7.1,7.3
+    begin run -t "$(longer 2)" --scenarios 1.1,1.3,7.1,7.3
     wait_for 30 said '^\[1/4\] '
     box dd if=/dev/zero of="$XDG_STATE_HOME/fill" bs=64k status=none || true
     ended 3
@@ -248,7 +248,7 @@ kill_all() {
 @test "a disk that has room again in time: saved in its place, and all is well" {
     box mkdir -p "$XDG_STATE_HOME"
     box mount -t tmpfs -o size=4m none "$XDG_STATE_HOME"
-    begin run -t 1 --scenarios 1.1,1.3,7.1,7.3
+    begin run -t "$(longer 2)" --scenarios 1.1,1.3,7.1,7.3
     wait_for 30 said '^\[1/4\] '
     box dd if=/dev/zero of="$XDG_STATE_HOME/fill" bs=64k status=none || true
     wait_for 30 said "results are in '$TMPDIR/"

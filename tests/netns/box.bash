@@ -111,6 +111,15 @@ pinging() {
     box nsenter --target "$1" --net cat /proc/net/raw /proc/net/icmp | grep -q '^ *[0-9]*:'
 }
 
+# A time in s in which something has to happen: a sanitizer's build takes three times as much.
+longer() {
+    if [ "${VNPERF_SANITIZER:-none}" = none ]; then
+        echo "$1"
+    else
+        echo "$((3 * $1))"
+    fi
+}
+
 # wait_flowing NUMBER OF: that agent's number in the box comes in $pid
 wait_flowing() {
     wait_for 30 agent "$1" "$2" || {
