@@ -131,6 +131,14 @@ as_before() {
     cmp -s "$TEST_DIR/before" "$TEST_DIR/after"
 }
 
+# Addresses of IPv6 are on trial at first, and bring their routes later.
+settled() {
+    local name
+    for name; do
+        [ -z "$(box ip -n "$name" -6 addr show tentative)" ] || return 1
+    done
+}
+
 # The hosts are as they were (looking takes long: few tries), no ledger and no temporary file is left here.
 all_as_before() {
     wait_for 1 as_before "$@" || {
@@ -144,6 +152,7 @@ all_as_before() {
 @test "processes, files, routes, rules, listeners are as before: after the end, INT, and kill -9 of the controller" {
     host a
     host b
+    wait_for 20 settled a b c
     there_is a b >"$TEST_DIR/before" 2>&1
     grep -q '10.77.0.0/24' "$TEST_DIR/before"
     grep -q '0.0.0.0:22' "$TEST_DIR/before"
