@@ -136,6 +136,7 @@ settled() {
     local name
     for name; do
         [ -z "$(box ip -n "$name" -6 addr show tentative)" ] || return 1
+        [ -n "$(box ip -n "$name" -6 addr show dev eth0 scope link)" ] || return 1
     done
 }
 
@@ -207,7 +208,7 @@ all_as_before() {
     host b
     host d
     begin run --vm 10.77.0.1,name=v1,node=h1,net=n1 --vm 10.77.0.2,name=v2,node=h2,net=n1 --vm 10.77.0.3,name=v3,node=h1,net=n2 \
-        -t 3 --protocols T --scenarios 2.1,3.1
+        -t 8 --protocols T --scenarios 2.1,3.1
     wait_for 20 arriving_from a 10.77.0.3
     # No process ends there and no RST comes: the wire is away, and then the namespace.
     box ip link del wd

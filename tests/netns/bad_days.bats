@@ -192,7 +192,7 @@ kill_all() {
 }
 
 @test "the first scenario's result outlives a kill of everything in the second" {
-    begin run -t "$(longer 6)" --scenarios 1.3,7.1
+    begin run -t "$(longer 10)" --scenarios 1.3,7.1
     wait_for 30 said '^\[1/2\] '
     wait_flowing 2 4
     kill_all
