@@ -135,7 +135,7 @@ int match_answer(struct match *m, struct hops *ret_hops, struct err *err)
         r = end_way(m, 0, &hops);
     if (used[1] && r == 0)
         r = end_way(m, 1, &hops);
-    memcpy(hops.warning, m->warning, sizeof hops.warning);
+    snprintf(hops.warning, sizeof hops.warning, "%s", m->warning);
     if (r < 0) {
         hops_done(&hops);
         return err_set(err, r, "matching packets");

@@ -180,9 +180,9 @@ static const struct option_row *options_row(const struct command *command, int c
 {
     if (c >= OPTION_FIRST && c < OPTION_FIRST + (int)options_count(command))
         return &command->rows[c - OPTION_FIRST];
-    for (size_t i = 0; i < options_count(command); i++)
-        if (c && command->rows[i].letter == c)
-            return &command->rows[i];
+    for (const struct option_row *row = command->rows; c && row && row->name; row++)
+        if (row->letter == c)
+            return row;
     return NULL;
 }
 
