@@ -19,18 +19,22 @@ teardown() {
     path_clear
 }
 
-# searched FILTER ARG…: search, before others' work where that is allowed, again when the machine was busy: then the search has to say so, or FILTER must hold all the same.
+# searched FILTER ARG…: search, before others' work where that is allowed, and again when FILTER does not hold: then the search has
+# to say that it was disturbed, or at least "close", a filter of the caller's, must hold.
 searched() {
-    local filter=$1 try
+    local filter=$1 try disturbed=0
     shift
     for try in 1 2 3 4 5; do
         measure --udp -t 1 --nice -15 "$@"
         whole
         [ "$(value "$filter")" != true ] || return 0
-        echo "trial $try: disturbed"
+        echo "trial $try: not so"
         limits
+        [ "$(value "${close:-false}")" != true ] || continue
         said_disturbed
+        disturbed=1
     done
+    [ "$disturbed" = 1 ] || return 0 # the caller says what is wrong
     skip "the machine is busy with other work: the sender lost its CPU in each of $try searches"
 }
 
@@ -49,11 +53,13 @@ whole() {
     same "$(value '.search.targets[0].loss_target')" "$(value '.search.loss_target')"
 }
 
-# within MBIT PAYLOAD NS DEV ARG…: what arrives is within 1 % of what the shaper lets through, in the time that a search may take.
+# within MBIT PAYLOAD NS DEV ARG…: what arrives is within 1 % of what the shaper lets through, in the time that a search may take; of
+# five searches the best, and each within 2 %.
 within() {
-    local mbit=$1 payload=$2 ns=$3 dev=$4 truth
+    local mbit=$1 payload=$2 ns=$3 dev=$4 truth close
     shift 4
     truth=$(payload_bps "$mbit" "$payload" "$UDP_HEADERS")
+    close=".throughput_bps > 0.98 * $truth"
     shape "$ns" "$dev" "$mbit" 12
     searched ".throughput_bps > 0.99 * $truth and .search.duration_ns <= 2.5e9" --udpbuf "$payload" "$@"
     near "$(value .throughput_bps)" "$truth" 0.01
