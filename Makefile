@@ -39,12 +39,12 @@ lint:
 
 asan:
 	@tools/deps --quiet run test
-	@tools/build.sh build-asan -Db_sanitize=address,undefined -Dtests=enabled -Dwerror=true
+	@tools/build.sh build-asan -Db_sanitize=address,undefined -Dtests=enabled -Dwerror=true -Dagent_aarch64=disabled
 	@tools/run-tests.sh build-asan --bats-list tests/asan.list
 
 tsan:
 	@tools/deps --quiet run test
-	@tools/build.sh build-tsan -Db_sanitize=thread -Dtests=enabled -Dwerror=true
+	@tools/build.sh build-tsan -Db_sanitize=thread -Dtests=enabled -Dwerror=true -Dagent_aarch64=disabled
 	@tools/run-tests.sh build-tsan --suite traffic --suite agent --suite interop --bats-list tests/tsan.list
 
 fuzz:

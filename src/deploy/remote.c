@@ -180,7 +180,7 @@ int remote_wait(struct remote *remote, const struct remote_options *options,
     /* The thread's own deadlines bound this. */
     do {
         n = poll(p, ARRAY_SIZE(p), options->on_wait ? REMOTE_IDLE_MS : -1);
-        if (n == 0)
+        if (n == 0 && options->on_wait)
             options->on_wait(options->wait_arg);
     } while (n == 0 || (n < 0 && errno == EINTR));
     if (n < 0 || !p[0].revents) {
