@@ -40,7 +40,7 @@ lint:
 asan:
 	@tools/deps --quiet run test
 	@tools/build.sh build-asan -Db_sanitize=address,undefined -Dtests=enabled -Dwerror=true -Dagent_aarch64=disabled
-	@tools/run-tests.sh build-asan --bats-list tests/asan.list
+	@tools/run-tests.sh build-asan --no-suite headers --no-suite arrows --bats-list tests/asan.list
 
 tsan:
 	@tools/deps --quiet run test

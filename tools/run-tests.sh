@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# run-tests.sh [DIR] [--suite NAME]… [--bats-list FILE]: every test of the build in DIR (build/ when not said).
+# run-tests.sh [DIR] [--suite NAME]… [--no-suite NAME]… [--bats-list FILE]: every test of the build in DIR (build/ when not said).
 #
 #   --suite NAME      of meson's tests only those of this suite; may be said again
+#   --no-suite NAME   of meson's tests not those of this suite; may be said again
 #   --bats-list FILE  of the bats files only those that FILE names, one a line
 #
-# Bats files go in lanes, two of them at once: those whose tests stand in a box of their own beside those that use this machine;
+# Bats files go in lanes, two of them at once: those whose tests stand in a box of their own or need none beside those that use this machine;
 # then, alone, those that hold rates and delays against a truth. LANES=1, and a build with a sanitizer: one file after the other.
 #
 # Each bats test tells its time. A few that failed (RETRIES, default 8; 0 none) are tried once more: the machine is shared, and what
@@ -22,8 +23,8 @@ suites=()
 bats_list=
 while [ $# -gt 0 ]; do
     case $1 in
-    --suite)
-        suites+=(--suite "$2")
+    --suite | --no-suite)
+        suites+=("$1" "$2")
         shift 2
         ;;
     --bats-list)
@@ -180,7 +181,7 @@ if [ ${#bats_files[@]} -gt 0 ]; then
     boxed=() open=() alone=()
     for file in "${bats_files[@]}"; do
         case $file in
-        tests/live/* | */bad_days.bats) boxed+=("$file") ;;
+        tests/live/* | */bad_days.bats | */match_truth.bats) boxed+=("$file") ;;
         */truth_* | */hops_* | */iperf[23].bats | */ipv6.bats | */tool.bats | */under_load.bats) alone+=("$file") ;;
         *) open+=("$file") ;;
         esac
