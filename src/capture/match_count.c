@@ -356,6 +356,7 @@ static int count_lost(struct match *m, unsigned way, unsigned hop, const struct 
     }
     r = count_defer(m, &(struct deferred){.ns = ns,
                                           .flow = missing->flow,
+                                          .repeats = missing->repeats,
                                           .ambiguous = missing->ambiguous,
                                           .way = (uint8_t)way,
                                           .hop = (uint8_t)hop});
