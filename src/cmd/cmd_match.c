@@ -8,6 +8,7 @@
 #include "cmd/commands.h"
 #include "cmd/hops_output.h"
 #include "cmd/match_flags.h"
+#include "cmd/match_man.h"
 #include "cmd/match_packets.h"
 #include "cmd/match_stop.h"
 
@@ -448,4 +449,6 @@ const struct command cmd_match = {
     .min_args = 2,
     .max_args = HOP_MAX_POINTS,
     .run = match_run,
+    .man = match_man,
+    .man_exit = match_man_exit,
 };
