@@ -109,15 +109,15 @@ spoil() {
     captures t 't + 12345'
     for packer in gzip zstd; do
         command -v "$packer" >/dev/null || continue
-        "$packer" -q -c <a.pcap >"$packer"
-        spoil "$packer"
-        [ "$(stat -c %s "$packer")" -lt 262144 ]
-        run --separate-stderr vnperf match "$packer" b.pcap --json -
+        "$packer" -q -c <a.pcap >packed
+        spoil packed
+        [ "$(stat -c %s packed)" -lt 262144 ]
+        run --separate-stderr vnperf match packed b.pcap --json -
         printf '%s\n' "${stderr:-}" >&2
         [ "$status" -eq 1 ]
         [ "$(json '.hops[0] | .matched > 100 and .delay_ns.min == 12345 and .delay_ns.max == 12345')" = true ]
         # What it unpacks to may be found wrong before the packing is.
-        [[ "${stderr:-}" = *"'$packer', byte "*"what is shown is what was read until then"* ]]
+        [[ "${stderr:-}" = *"'packed', byte "*"what is shown is what was read until then"* ]]
     done
 }
 
