@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -207,6 +208,31 @@ const char *text_show_time(double ns, char buf[TEXT_SHORT])
         return buf;
     }
     return text_show(ns, 1000, units, 4, "", buf);
+}
+
+const char *text_show_span(double ns, char buf[TEXT_SHORT])
+{
+    static const struct {
+        const char *unit, *part;
+        uint32_t unit_s, part_s;
+    } units[] = {{"d", "h", 86400, 3600}, {"h", "min", 3600, 60}, {"min", "s", 60, 1}};
+    double by = ns < 0 ? -ns : ns;
+    uint32_t s, n;
+    size_t i = 0;
+
+    if (by < 120e9 || by > 4e18)
+        return text_show_time(ns, buf);
+    s = (uint32_t)(by / 1e9 + 0.5);
+    while (i < 2 && s + units[i].part_s / 2 < units[i].unit_s)
+        i++;
+    n = units[i].unit_s / units[i].part_s;
+    s = (s + units[i].part_s / 2) / units[i].part_s;
+    if (s % n)
+        snprintf(buf, TEXT_SHORT, "%s%u %s %u %s", ns < 0 ? "-" : "", s / n, units[i].unit, s % n,
+                 units[i].part);
+    else
+        snprintf(buf, TEXT_SHORT, "%s%u %s", ns < 0 ? "-" : "", s / n, units[i].unit);
+    return buf;
 }
 
 const char *text_show_size(uint64_t bytes, char buf[TEXT_SHORT])

@@ -31,6 +31,8 @@ int text_sizes(const char *text, uint32_t *ret_sizes, size_t max, struct err *er
 enum { TEXT_SHORT = 32 };
 const char *text_show_rate(double bps, char buf[TEXT_SHORT]);
 const char *text_show_time(double ns, char buf[TEXT_SHORT]);
+/* The same, but what is longer than two minutes as "26 min", "5 h 3 min", "1 d 2 h". */
+const char *text_show_span(double ns, char buf[TEXT_SHORT]);
 const char *text_show_size(uint64_t bytes, char buf[TEXT_SHORT]);
 const char *text_show_count(double n, char buf[TEXT_SHORT]);
 

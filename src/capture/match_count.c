@@ -289,8 +289,11 @@ static bool count_related(const struct match *m)
     return related;
 }
 
-/* Would the hop's to have seen what left its from at ns? By what it saw or said before and after. */
-static bool count_watched(const struct match *m, unsigned way, unsigned hop, uint64_t ns)
+/*
+ * Would the hop's to have seen what left its from at ns? By what it saw or said before and after; or when that takes no time.
+ */
+static bool count_watched(const struct match *m, unsigned way, unsigned hop, uint64_t ns,
+                          bool no_time)
 {
     const struct hop *of = &m->side[way][hop].hop;
     unsigned last = m->n - 1, from = count_point(m, way, hop < last ? hop : 0);
@@ -306,35 +309,57 @@ static bool count_watched(const struct match *m, unsigned way, unsigned hop, uin
         return false;
     if (of->delay.count)
         latest_ns = of->delay.max - (p->align_ns - align_ns);
+    if (no_time)
+        latest_ns = 0;
     begin = (int64_t)match_corrected(p, first_ns) - p->align_ns;
     end = (int64_t)match_corrected(p, last_ns) - p->align_ns;
     at = (int64_t)ns - align_ns;
     return at >= begin && at + latest_ns <= end;
 }
 
+/* A packet that was not seen at all points. */
+struct missing {
+    uint16_t points;
+    uint32_t flow;
+    const uint64_t *at; /* lent: its times at those points */
+    bool repeats, ambiguous;
+    bool now; /* decide: nothing more will come */
+};
+
 /*
  * Seen at the hop's from at ns and nowhere behind. It counts between the first and last packet that came, and as long as the
- * other point is known to have watched; what is behind the last one so far is put off unless it is now or never.
+ * other point is known to have watched; what is behind the last one so far is put off unless it is now or never. Of many that
+ * are alike the last ones are left, whichever were lost: those before the last that came count, as a bound.
  */
-int count_lost(struct match *m, unsigned way, unsigned hop, uint64_t ns, uint32_t flow, bool now)
+static int count_lost(struct match *m, unsigned way, unsigned hop, const struct missing *missing,
+                      uint64_t ns)
 {
     struct side *side = &m->side[way][hop];
     bool any = side->first_match_ns <= side->last_match_ns;
     int r;
 
     if (any && ns >= side->first_match_ns && ns <= side->last_match_ns) {
-        count_lost_now(m, side, ns, flow);
+        count_lost_now(m, side, ns, missing->flow);
         return 0;
     }
-    if (now) {
-        if (count_related(m) && count_watched(m, way, hop, ns))
-            count_lost_now(m, side, ns, flow);
+    if (missing->now) {
+        bool watched = count_related(m) && count_watched(m, way, hop, ns, false);
+        bool alike = (missing->ambiguous || missing->repeats) && side->hop.ambiguous &&
+                     count_watched(m, way, hop, ns, true);
+
+        if (watched || alike)
+            count_lost_now(m, side, ns, missing->flow);
         else
             side->beyond++;
+        side->alike += !watched && alike;
         return 0;
     }
-    r = count_defer(
-        m, &(struct deferred){.ns = ns, .flow = flow, .way = (uint8_t)way, .hop = (uint8_t)hop});
+    r = count_defer(m, &(struct deferred){.ns = ns,
+                                          .flow = missing->flow,
+                                          .repeats = missing->repeats,
+                                          .ambiguous = missing->ambiguous,
+                                          .way = (uint8_t)way,
+                                          .hop = (uint8_t)hop});
     if (r == -ENOSPC && any)
         side->later_lost++;
     else if (r == -ENOSPC)
@@ -343,13 +368,12 @@ int count_lost(struct match *m, unsigned way, unsigned hop, uint64_t ns, uint32_
 }
 
 /*
- * What the points of a packet that goes that way say of the hops. at: times at the points. What only repeats another one at
- * a point behind the first is a duplicate of something that was not seen before.
+ * What the points of a packet that goes that way say of the hops. What only repeats another one at a point behind the first is
+ * a duplicate of something that was not seen before.
  */
-static int count_missing(struct match *m, unsigned way, uint16_t points, const uint64_t *at,
-                         uint32_t flow, bool repeats, bool now)
+static int count_missing(struct match *m, unsigned way, const struct missing *missing)
 {
-    unsigned last = m->n - 1;
+    unsigned last = m->n - 1, points = missing->points;
     bool before = false;
     int r = 0;
 
@@ -361,16 +385,16 @@ static int count_missing(struct match *m, unsigned way, uint16_t points, const u
         for (unsigned i = k + 1; i <= last; i++)
             behind |= points >> count_point(m, way, i) & 1;
         if (points >> from & 1 && !behind)
-            r = count_lost(m, way, k, at[from], flow, now);
-        if (points >> to & 1 && !before && !repeats)
+            r = count_lost(m, way, k, missing, missing->at[from]);
+        if (points >> to & 1 && !before && !missing->repeats)
             m->side[way][k].hop.only_later++;
     }
     if (m->n > 2 && r == 0) {
         unsigned from = count_point(m, way, 0), to = count_point(m, way, last);
 
         if (points >> from & ~(points >> to) & 1)
-            r = count_lost(m, way, last, at[from], flow, now);
-        if (points >> to & ~(points >> from) & 1 && !repeats)
+            r = count_lost(m, way, last, missing, missing->at[from]);
+        if (points >> to & ~(points >> from) & 1 && !missing->repeats)
             m->side[way][last].hop.only_later++;
     }
     return r;
@@ -410,6 +434,11 @@ static unsigned count_guess(const struct match *m, unsigned point)
 
 int count_forgotten(struct match *m, struct rec *rec)
 {
+    const struct missing missing = {.points = rec->points,
+                                    .at = rec->at,
+                                    .flow = rec->flow,
+                                    .repeats = rec->repeats,
+                                    .ambiguous = rec->flags & REC_AMBIGUOUS};
     unsigned other;
     int way, r;
 
@@ -419,23 +448,21 @@ int count_forgotten(struct match *m, struct rec *rec)
         return 0;
     if (rec->points & (rec->points - 1)) {
         other = (unsigned)__builtin_ctz(rec->points & ~(1U << rec->first));
-        return count_missing(m, count_way(m, rec, other), rec->points, rec->at, rec->flow,
-                             rec->repeats, false);
+        return count_missing(m, count_way(m, rec, other), &missing);
     }
     /* Others of its pieces may have been seen. */
     if (!(rec->flags & REC_MERGED))
         m->point[rec->first].unmatched++;
     way = flow_way(m, rec->flow);
     if (way >= 0)
-        return count_missing(m, (unsigned)way, rec->points, rec->at, rec->flow, rec->repeats,
-                             false);
-    r = count_defer(
-        m, &(struct deferred){
-               .ns = rec->at[rec->first], .flow = rec->flow, .point = rec->first, .unknown = true});
-    if (r != -ENOSPC)
-        return r;
-    return count_missing(m, count_guess(m, rec->first), rec->points, rec->at, rec->flow,
-                         rec->repeats, false);
+        return count_missing(m, (unsigned)way, &missing);
+    r = count_defer(m, &(struct deferred){.ns = rec->at[rec->first],
+                                          .flow = rec->flow,
+                                          .point = rec->first,
+                                          .unknown = true,
+                                          .repeats = rec->repeats,
+                                          .ambiguous = missing.ambiguous});
+    return r == -ENOSPC ? count_missing(m, count_guess(m, rec->first), &missing) : r;
 }
 
 void count_deferred(struct match *m)
@@ -443,16 +470,21 @@ void count_deferred(struct match *m)
     for (uint32_t i = 0; i < m->n_deferred; i++) {
         const struct deferred *d = &m->deferred[i];
         uint64_t at[HOP_MAX_POINTS];
+        struct missing missing = {.points = (uint16_t)(1U << d->point),
+                                  .at = at,
+                                  .flow = d->flow,
+                                  .repeats = d->repeats,
+                                  .ambiguous = d->ambiguous,
+                                  .now = true};
         int way;
 
         if (!d->unknown) {
-            (void)count_lost(m, d->way, d->hop, d->ns, d->flow, true);
+            (void)count_lost(m, d->way, d->hop, &missing, d->ns);
             continue;
         }
         at[d->point] = d->ns;
         way = flow_way(m, d->flow);
-        (void)count_missing(m, way >= 0 ? (unsigned)way : count_guess(m, d->point),
-                            (uint16_t)(1U << d->point), at, d->flow, d->repeats, true);
+        (void)count_missing(m, way >= 0 ? (unsigned)way : count_guess(m, d->point), &missing);
     }
     m->n_deferred = 0;
 }

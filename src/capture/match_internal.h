@@ -60,6 +60,10 @@ struct side {
     uint64_t first_match_ns, last_match_ns; /* at from: losses count between */
     uint64_t beyond;     /* seen at from alone, when to may not have watched: not counted as lost */
     uint64_t later_lost; /* beyond what is deferred: count when a match follows */
+    uint64_t
+        alike; /* lost, as the counts tell, or still under way when a capture ended: which of many nothing tells */
+    int64_t longest_ns; /* see match_pair.c */
+    uint64_t longest_until;
     struct side_flow *flows; /* owned; beside hop.flows */
     uint32_t *flow_index;    /* owned; by number of the flow: in hop.flows, less one */
     uint32_t n_flow_index;
@@ -100,7 +104,7 @@ struct deferred {
     uint32_t flow;
     uint8_t point;
     bool unknown; /* the direction: else lost on that side */
-    bool repeats;
+    bool repeats, ambiguous;
     uint8_t way, hop;
 };
 
@@ -130,7 +134,8 @@ struct point_state {
     double skew;
     uint64_t origin_ns; /* first time, from which the skew counts */
     /* and found out, for the order of the merge alone. */
-    int64_t align_ns;
+    int64_t align_ns, apart_ns; /* now, and at first */
+    bool apart;
     int64_t near_there_ns,
         near_back_ns; /* of late: least from the first point here, most the other way */
     uint32_t n_near;
@@ -151,6 +156,8 @@ struct match {
     bool clocks_apart;
     bool failed_memory;
     uint8_t order[HOP_MAX_POINTS], place[HOP_MAX_POINTS];
+    uint8_t found_order[HOP_MAX_POINTS]; /* by the packets, whatever was given */
+    bool has_found_order;
     struct queue queue[HOP_MAX_POINTS];
     uint64_t next_ns
         [HOP_MAX_POINTS]; /* by place: merge time of what is first there; UINT64_MAX nothing */
@@ -316,7 +323,6 @@ static inline unsigned count_point(const struct match *m, unsigned way, unsigned
 void count_done(struct match *m);
 /* Decide what was put off. */
 void count_deferred(struct match *m);
-int count_lost(struct match *m, unsigned way, unsigned hop, uint64_t ns, uint32_t flow, bool now);
 
 /* ---- match_series.c ---- */
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 /*
@@ -18,7 +19,7 @@ struct sampling {
     struct sample *all; /* owned */
     size_t n, room;
     unsigned shift; /* of 2^shift keys one is kept */
-    uint64_t first_ns;
+    uint64_t first_ns, last_ns;
 };
 
 static bool sampling_wants(const struct sampling *s, uint64_t key)
@@ -76,6 +77,7 @@ static int sampling_read(match_next_fn *next, void *arg, unsigned point, struct 
 
         if (s->first_ns == 0 || seen.ts_ns < s->first_ns)
             s->first_ns = seen.ts_ns;
+        s->last_ns = seen.ts_ns > s->last_ns ? seen.ts_ns : s->last_ns;
         r = sampling_add(s, &seen);
         if (r < 0)
             return err_set(err, r, "estimating clock offsets");
@@ -156,6 +158,9 @@ static int offset_set(const struct sample_pairs *pairs, const struct hop_point *
     }
     /* The line is over q's time; offsets are to be over p's own, from its first packet on. */
     skew = line.skew / (1 + line.skew);
+    /* Not a ns over all of it is what is left of the arithmetic. */
+    if (fabs(skew) * (double)(sampling->last_ns - sampling->first_ns) < 1)
+        skew = 0;
     p->has_offset = true;
     p->first_ns = sampling->first_ns;
     p->offset_ns =

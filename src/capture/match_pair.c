@@ -6,6 +6,13 @@
 
 enum {
     KEPT_MOST = 64 << 10,
+    /* Of a hop so many delays are known before one is called too long. */
+    OVERDUE_LEARN = 64,
+    OVERDUE_PERCENTILE = 1024,
+    OVERDUE_AGAIN = 4096,
+    OVERDUE_SPREADS = 8,
+    OVERDUE_NS = 1000,
+    OVERDUE_KEPT = 32, /* of a key: older ones are awaited no more */
 };
 
 /* A packet while it is paired: what is left of it. */
@@ -29,31 +36,132 @@ struct arrival {
 enum choice { CHOOSE_NEW, CHOOSE_PAIR, CHOOSE_DUPLICATE };
 
 /*
- * Of the twins: one that awaits this point, with the same IP ID if there is one, else the oldest. When all were
- * seen here it is a duplicate of the one with its ID, and new where none has that.
+ * The longest that a packet takes on a hop and does not surprise: its longest delay so far, but for a thousandth, and 8 times
+ * what lies between that and the shortest, so that it does not matter how the clocks stand. INT64_MAX: not known.
+ */
+static int64_t pair_longest(struct side *side)
+{
+    const struct delay *d = &side->hop.delay;
+    int64_t most = d->max, beyond;
+
+    if (d->count < OVERDUE_LEARN)
+        return INT64_MAX;
+    if (d->count >= OVERDUE_PERCENTILE) {
+        if (d->count < side->longest_until)
+            return side->longest_ns;
+        side->longest_until = d->count + OVERDUE_AGAIN;
+        most = delay_percentile(d, 0.999);
+    }
+    if (__builtin_sub_overflow(most, d->min, &beyond) ||
+        __builtin_mul_overflow(beyond, (int64_t)OVERDUE_SPREADS, &beyond) ||
+        __builtin_add_overflow(beyond, most, &beyond) || beyond > INT64_MAX - OVERDUE_NS)
+        beyond = INT64_MAX - OVERDUE_NS;
+    side->longest_ns = beyond + OVERDUE_NS;
+    return side->longest_ns;
+}
+
+/* It should have been at this point long ago, by what others took from where it was seen last. */
+static bool pair_overdue(const struct arrival *a, const struct rec *rec)
+{
+    struct match *m = a->m;
+    unsigned way = count_way(m, rec, a->point), last = m->n - 1;
+    unsigned k = way ? last - m->place[a->point] : m->place[a->point];
+    int64_t longest_ns = 0;
+
+    while (k-- > 0) {
+        int64_t hop_ns = pair_longest(&m->side[way][k]);
+        unsigned from = count_point(m, way, k);
+
+        if (hop_ns == INT64_MAX || __builtin_add_overflow(longest_ns, hop_ns, &longest_ns))
+            return false;
+        if (rec->points >> from & 1)
+            return (int64_t)(a->ns - rec->at[from]) > longest_ns;
+    }
+    return false;
+}
+
+/* What is known of the twins that have the packet's ID and await its point; numbers, 0 none. */
+struct alike {
+    uint32_t open, second; /* the oldest two that nothing tells apart */
+    uint32_t overdue;      /* the oldest of those that should have come long ago */
+    unsigned n_overdue;
+};
+
+static void pair_alike(const struct arrival *a, uint32_t number, struct alike *alike)
+{
+    const struct rec *rec = match_rec(a->m, number), *open;
+
+    if (pair_overdue(a, rec)) {
+        alike->overdue = alike->overdue ? alike->overdue : number;
+        alike->n_overdue++;
+    } else if (!alike->open) {
+        alike->open = number;
+    } else {
+        open = match_rec(a->m, alike->open);
+        /* What TCP sent again in other pieces is told by its length. */
+        if (open->first == rec->first && (open->len == rec->len || !(rec->flags & REC_TCP)))
+            alike->second = number;
+    }
+}
+
+/* All that are overdue, and one came: nothing tells which. */
+static void pair_doubt(const struct arrival *a, uint32_t number)
+{
+    for (unsigned n = 0; number && n < TWINS_LOOKED_AT; n++) {
+        struct rec *rec = match_rec(a->m, number);
+
+        if (!(rec->points >> a->point & 1) && rec->id == a->id)
+            rec->flags |= REC_AMBIGUOUS;
+        number = rec->twin_next;
+    }
+}
+
+/* Which of those with its ID; 0 none. done: another of them was seen here before. */
+static uint32_t pair_of_alike(const struct arrival *a, const struct alike *alike, bool done)
+{
+    if (!alike->open) {
+        if (alike->n_overdue > 1 || (alike->overdue && done))
+            pair_doubt(a, alike->overdue);
+        return alike->overdue;
+    }
+    if (alike->second) {
+        match_rec(a->m, alike->open)->flags |= REC_AMBIGUOUS;
+        match_rec(a->m, alike->second)->flags |= REC_AMBIGUOUS;
+    }
+    if (alike->n_overdue > OVERDUE_KEPT)
+        table_unlink(a->m, alike->overdue);
+    return alike->open;
+}
+
+/*
+ * Of the twins: one that awaits this point, with the same IP ID if there is one, else the oldest; but for those that await
+ * it for so long that they must be lost, as long as another does. When all were seen here it is a duplicate of the one with
+ * its ID, and new where none has that.
  */
 static enum choice pair_choose(const struct arrival *a, uint32_t leader, uint32_t *ret_number)
 {
     uint16_t bit = (uint16_t)(1U << a->point);
     uint32_t open = 0, done = 0, number = leader;
+    struct alike alike = {0};
     unsigned n_open = 0;
 
-    for (unsigned n = 0; number && n < TWINS_LOOKED_AT; n++) {
+    for (unsigned n = 0; number && n < TWINS_LOOKED_AT && !alike.second; n++) {
         const struct rec *rec = match_rec(a->m, number);
         bool same = rec->id == a->id;
 
-        if (!(rec->points & bit)) {
-            if (same) {
-                *ret_number = number;
-                return CHOOSE_PAIR;
-            }
+        if (rec->points & bit) {
+            done = rec->first != a->point && (same || a->id == 0 || rec->id == 0) ? number : done;
+        } else if (same) {
+            pair_alike(a, number, &alike);
+        } else {
             open = open ? open : number;
             n_open++;
-        } else if (rec->first != a->point && (same || a->id == 0 || rec->id == 0)) {
-            done = number;
         }
         number = rec->twin_next;
     }
+    *ret_number = pair_of_alike(a, &alike, done);
+    if (*ret_number)
+        return CHOOSE_PAIR;
     if (n_open > 1)
         match_rec(a->m, open)->flags |= REC_AMBIGUOUS;
     *ret_number = open ? open : done;
@@ -61,10 +169,10 @@ static enum choice pair_choose(const struct arrival *a, uint32_t leader, uint32_
 }
 
 /*
- * The record is the youngest of its key. Two that nothing tells apart, neither of which has got to its end: whichever comes
- * next may be either. Those that have are of no more use.
+ * The record is the youngest of its key. Equal ones that have got to their end are of no more use, but for the youngest, of
+ * which there may be a duplicate.
  */
-static void pair_mark_twins(struct match *m, uint32_t number)
+static void pair_tidy_twins(struct match *m, uint32_t number, uint32_t youngest)
 {
     struct rec *rec = match_rec(m, number), *twin;
     uint32_t other = table_find(m, rec->base, rec->pos);
@@ -75,14 +183,15 @@ static void pair_mark_twins(struct match *m, uint32_t number)
             break;
         table_unlink(m, other);
     }
+    if (other == number)
+        return;
+    twin = match_rec(m, youngest);
+    if (youngest != other && twin->points == m->all && twin->id == rec->id)
+        table_unlink(m, youngest);
     for (unsigned n = 0; n < TWINS_LOOKED_AT && other != number; n++) {
         twin = match_rec(m, other);
-        if (twin->first == rec->first && twin->id == rec->id && twin->points != m->all &&
-            (twin->len == rec->len || !(rec->flags & REC_TCP))) {
-            twin->flags |= REC_AMBIGUOUS;
-            rec->flags |= REC_AMBIGUOUS;
+        if (twin->first == rec->first && twin->id == rec->id && twin->points != m->all) {
             rec->repeats = true;
-            /* Older ones have met before. */
             return;
         }
         other = twin->twin_next;
@@ -103,8 +212,11 @@ static int pair_insert(struct arrival *a, uint32_t len, bool twins)
     if (a->n_pieces)
         rec->flags |= REC_MERGED;
     if (twins) {
+        uint32_t leader = table_find(m, a->base, a->pos);
+        uint32_t youngest = match_rec(m, leader)->twin_last;
+
         table_link(m, number);
-        pair_mark_twins(m, number);
+        pair_tidy_twins(m, number, youngest);
     } else {
         table_link_first(m, number);
     }

@@ -203,6 +203,7 @@ static void read_name(struct reading *reading, const char *const names[], struct
         snprintf(p->source, sizeof p->source, "file");
         p->unparsed = reading->unparsed[k];
         p->fragments = reading->fragments[k];
+        p->no_time = reading->no_time[k];
         p->has_kernel_drops = source->has_drops;
         p->kernel_drops = source->drops;
         p->has_offset = state->has_offset;

@@ -370,7 +370,9 @@ static bool trial_flow_order(const struct match *m, const struct place *all, siz
 
 enum { BALLOTS = 32 };
 
-static void trial_order(struct match *m, const struct trial *t)
+/* The order in which most packets reach them; false: not to be told. */
+static bool trial_order(const struct match *m, const struct trial *t,
+                        uint8_t ret_order[HOP_MAX_POINTS])
 {
     AUTO(free_p) struct place *all = NULL;
     struct ballot ballots[BALLOTS], b;
@@ -380,7 +382,7 @@ static void trial_order(struct match *m, const struct trial *t)
         n += t->pairs[p].n;
     all = calloc(n + 1, sizeof *all);
     if (!all)
-        return;
+        return false;
     n = 0;
     for (unsigned p = 1; p < m->n; p++)
         for (size_t i = 0; t->with[p] == 0 && i < t->pairs[p].n; i++)
@@ -402,7 +404,8 @@ static void trial_order(struct match *m, const struct trial *t)
         best = ballots[k].votes > ballots[best].votes ? k : best;
     }
     if (n_ballots)
-        trial_set_order(m, ballots[best].order);
+        memcpy(ret_order, ballots[best].order, HOP_MAX_POINTS);
+    return n_ballots > 0;
 }
 
 void trial_set_order(struct match *m, const uint8_t *order)
@@ -411,23 +414,6 @@ void trial_set_order(struct match *m, const uint8_t *order)
         m->order[k] = order[k];
         m->place[order[k]] = (uint8_t)k;
     }
-}
-
-static void trial_warn(struct match *m, unsigned p)
-{
-    double ns = (double)m->point[p].align_ns, by = ns < 0 ? -ns : ns;
-    const char *unit = by >= 1e9 ? "s" : by >= 1e6 ? "ms" : "us";
-    double value = by >= 1e9 ? by / 1e9 : by >= 1e6 ? by / 1e6 : by / 1e3;
-    char second[16], first[16] = "1";
-    size_t used = strlen(m->warning);
-
-    snprintf(second, sizeof second, "%u", p + 1);
-    snprintf(m->warning + used, sizeof m->warning - used,
-             "%sthe clock of point %s is about %.6g %s %s that of point %s: delays are by the "
-             "points' own "
-             "clocks, --offset auto takes that out",
-             used ? "; " : "", m->names ? m->names[p] : second, value, unit,
-             ns < 0 ? "behind" : "before", m->names ? m->names[0] : first);
 }
 
 bool trial_decide(struct match *m)
@@ -445,16 +431,17 @@ bool trial_decide(struct match *m)
     }
     if (n == 0)
         return false;
-    if (m->n > 2 && !m->options.order_given)
-        trial_order(m, &t);
+    m->has_found_order = m->n > 2 && trial_order(m, &t, m->found_order);
+    if (m->has_found_order && !m->options.order_given)
+        trial_set_order(m, m->found_order);
     for (unsigned p = 1; p < m->n; p++) {
         int64_t before = m->point[t.with[p]].align_ns;
 
         if (t.pairs[p].n == 0)
             continue;
         trial_clock(m, t.with[p], p, &t.pairs[p]);
-        if (m->point[p].align_ns != before)
-            trial_warn(m, p);
+        m->point[p].apart = m->point[p].align_ns != before;
+        m->point[p].apart_ns = m->point[p].align_ns;
     }
     return true;
 }

@@ -22,9 +22,12 @@ enum { UNPACK_PIECE = INPUT_PIECE };
 struct input_unpack {
     uint8_t packed[UNPACK_PIECE];
     size_t at, n;
+    size_t wanted; /* zstd: packed bytes to the end of the block; 0 not known */
     bool zstd;
     bool ended;  /* of what is packed: the file is read */
     bool inside; /* of a member or frame */
+    int r;       /* it is corrupt behind what was handed out; err says how */
+    struct err err;
 #ifdef VNPERF_GZIP
     z_stream gzip;
     bool has_gzip;
@@ -63,6 +66,7 @@ static int unpack_begin(struct input_unpack *unpack, const char *name)
 #ifdef VNPERF_ZSTD
     if (strcmp(name, "zstd") == 0) {
         unpack->zstd = true;
+        unpack->wanted = 1;
         unpack->stream = ZSTD_createDStream();
         /* A frame may want a window of 2 GiB; what people pack captures with wants 8 MiB, --long 128. */
         if (!unpack->stream ||
@@ -129,7 +133,7 @@ static int unpack_corrupt(struct err *err, const char *packer, const char *what)
     return -EBADMSG;
 }
 
-/* Each makes what it can of the packed bytes; ret_n may be 0. */
+/* Each makes what it can of the packed bytes; ret_n may be 0, and is what there was before an error. */
 #ifdef VNPERF_GZIP
 static int unpack_gzip(struct input_unpack *unpack, uint8_t *to, size_t room, size_t *ret_n,
                        struct err *err)
@@ -161,12 +165,18 @@ static int unpack_zstd(struct input_unpack *unpack, uint8_t *to, size_t room, si
 {
     ZSTD_inBuffer in = {unpack->packed, unpack->n, unpack->at};
     ZSTD_outBuffer out = {to, room, 0};
-    size_t r = ZSTD_decompressStream(unpack->stream, &out, &in);
+    size_t r;
 
+    /* A block at a time: when one is corrupt, zstd does not tell how many bytes it made of those before it. */
+    if (unpack->wanted && unpack->wanted < unpack->n - unpack->at)
+        in.size = unpack->at + unpack->wanted;
+    r = ZSTD_decompressStream(unpack->stream, &out, &in);
     if (ZSTD_isError(r))
         return unpack_corrupt(err, "zstd", ZSTD_getErrorName(r));
     unpack->at = in.pos;
     unpack->inside = r != 0;
+    unpack->wanted =
+        r ? r : 1; /* a frame begins: how long its first part is, its first byte tells */
     *ret_n = out.pos;
     return 0;
 }
@@ -194,16 +204,20 @@ ssize_t unpack_read(struct input_unpack *unpack, int fd, uint8_t *to, size_t roo
 {
     for (;;) {
         size_t n = 0;
-        int r = 0;
+        int r = unpack->r;
 
+        if (r < 0) {
+            if (err)
+                *err = unpack->err;
+            return r;
+        }
         /* Also without new bytes: the last ones may have given more than there was room for. */
         if (unpack->at < unpack->n || unpack->inside)
-            r = unpack_some(unpack, to, room, &n, err);
-        if (r < 0)
-            return r;
+            r = unpack_some(unpack, to, room, &n, &unpack->err);
+        unpack->r = r;
         if (n > 0)
             return (ssize_t)n;
-        if (unpack->at < unpack->n)
+        if (r < 0 || unpack->at < unpack->n)
             continue;
         if (unpack->ended)
             return unpack->inside ? unpack_corrupt(err, "vnperf", "it ends before its end") : 0;

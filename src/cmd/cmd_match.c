@@ -8,6 +8,7 @@
 #include "cmd/commands.h"
 #include "cmd/hops_output.h"
 #include "cmd/match_flags.h"
+#include "cmd/match_man.h"
 #include "cmd/match_packets.h"
 #include "cmd/match_stop.h"
 
@@ -285,7 +286,13 @@ static void match_say_why(const struct match_job *job)
 
         if (p->seen)
             continue;
-        if (p->unparsed)
+        if (p->no_time)
+            log_say(LOG_ERROR,
+                    "nothing was matched: none of the packets of %s has a time, and delays are "
+                    "what lies between times (pcapng has blocks without: write it with enhanced "
+                    "packet blocks)",
+                    p->name);
+        else if (p->unparsed)
             log_say(LOG_ERROR,
                     "nothing was matched: none of the %llu frames of %s could be read as a "
                     "packet (no IP, or cut too short)",
@@ -303,7 +310,7 @@ static void match_say_why(const struct match_job *job)
         log_say(LOG_ERROR,
                 "nothing was matched: the packets of %s and %s lie %s apart in time; if the "
                 "captures are of one time, a clock was wrong: %s",
-                a->name, b->name, text_show_time((double)ns, apart),
+                a->name, b->name, text_show_span((double)ns, apart),
                 job->f->offset_auto || job->f->text ? "--offset TIME says by how much"
                                                     : "--offset auto estimates by how much");
         return;
@@ -442,4 +449,6 @@ const struct command cmd_match = {
     .min_args = 2,
     .max_args = HOP_MAX_POINTS,
     .run = match_run,
+    .man = match_man,
+    .man_exit = match_man_exit,
 };

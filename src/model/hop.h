@@ -44,8 +44,9 @@ struct hop_point {
     uint64_t seen;            /* packets with a key */
     uint64_t unparsed;        /* frames without one: no IP, cut short, malformed */
     uint64_t fragments;       /* of unparsed: later fragments of a datagram */
-    uint64_t unmatched;       /* seen here and at no other point */
-    uint64_t kernel_drops;    /* the kernel had no room: losses are bounds then */
+    uint64_t no_time;   /* of unparsed: packets of a file that have no time; known to who read it */
+    uint64_t unmatched; /* seen here and at no other point */
+    uint64_t kernel_drops; /* the kernel had no room: losses are bounds then */
     bool has_kernel_drops;
     bool vanished;              /* its interface went away while it was watched */
     uint64_t overflow;          /* table or ring of ours had no room */

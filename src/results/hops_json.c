@@ -151,7 +151,7 @@ static uint64_t hops_json_bound(const struct hop_point *from, const struct hop_p
 static json_t *hops_json_hop(const struct hops *hops, const struct hop *hop)
 {
     uint64_t bound_ns = hops_json_bound(&hops->points[hop->from], &hops->points[hop->to]);
-    uint64_t sent = hop->matched + hop->lost;
+    uint64_t sent = hop->matched + hop->ambiguous + hop->lost;
     json_t *o = json_object(), *missing = json_object();
     int bad = 0;
 

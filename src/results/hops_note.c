@@ -63,25 +63,36 @@ static void hops_note_instrument(const struct hops_note *n, const json_t *hops)
                   text_show_time(cost_ns, cost));
 }
 
+/* How fast it runs: where that, over all of the capture, is more than what the offset is known to. */
+static void hops_note_skew(const json_t *point, double bound_ns, char ret[64])
+{
+    double share, first_ns, last_ns;
+
+    ret[0] = 0;
+    if (doc_number(point, "skew_share", &share) && doc_number(point, "first_ns", &first_ns) &&
+        doc_number(point, "last_ns", &last_ns) && fabs(share) * (last_ns - first_ns) > bound_ns)
+        snprintf(ret, 64, ", and runs %.3g ppm too %s", fabs(share) * 1e6,
+                 share > 0 ? "fast" : "slow");
+}
+
 static void hops_note_clock(const struct hops_note *n, const json_t *point)
 {
-    char name[HOPS_NOTE_NAME], offset[TEXT_SHORT], bound[TEXT_SHORT], skew[64] = "";
+    char name[HOPS_NOTE_NAME], offset[TEXT_SHORT], bound[TEXT_SHORT], skew[64];
     uint64_t packets = doc_count(point, "offset_packets");
-    double offset_ns, skew_share = 0, bound_ns;
+    double offset_ns, bound_ns = 0;
     bool bounded = doc_number(point, "offset_bound_ns", &bound_ns);
 
     if (!doc_number(point, "offset_ns", &offset_ns))
         return;
     hops_note_name(point, "name", name);
-    text_show_time(fabs(offset_ns), offset);
-    if (doc_number(point, "skew_share", &skew_share) && skew_share != 0)
-        snprintf(skew, sizeof skew, ", and runs %.3g ppm too %s", fabs(skew_share) * 1e6,
-                 skew_share > 0 ? "fast" : "slow");
+    text_show_span(fabs(offset_ns), offset);
+    /* One way: a microsecond is what delays vary by at the least. */
+    hops_note_skew(point, bounded ? bound_ns : 1000, skew);
     if (!bounded && packets) {
         hops_note_say(n,
                       "clock of %s: packets went one way only, so its offset is not known (%s were "
                       "taken off%s): delays tell how they vary, not how long they are",
-                      name, text_show_time(offset_ns, offset), skew);
+                      name, text_show_span(offset_ns, offset), skew);
         return;
     }
     if (packets)
@@ -142,7 +153,7 @@ static void hops_note_merged(const struct hops_note *n, const json_t *hop, const
                   text_show_time(hold_ns, hold), text_show_time(path_ns, path));
 }
 
-static void hops_note_hop(const struct hops_note *n, const json_t *hop)
+static void hops_note_hop(const struct hops_note *n, const json_t *hop, const char *warning)
 {
     uint64_t ambiguous = doc_count(hop, "ambiguous"), later = doc_count(hop, "only_later"),
              more = doc_count(hop, "more_flows");
@@ -166,7 +177,9 @@ static void hops_note_hop(const struct hops_note *n, const json_t *hop)
     if (later)
         hops_note_say(n, "%s to %s: %llu packet%s seen at %s and not before it", from, to,
                       (unsigned long long)later, later == 1 ? " was" : "s were", to);
-    if (doc_number(hop, "delay_ns.min", &min_ns) && min_ns < 0)
+    /* A wrong order is told already. */
+    if (doc_number(hop, "delay_ns.min", &min_ns) && min_ns < 0 &&
+        !strstr(warning, "the order given puts"))
         hops_note_say(n,
                       "%s to %s: delays below 0: the clocks of the two points disagree (--offset "
                       "auto estimates by how much, from packets both ways)",
@@ -191,16 +204,18 @@ void hops_note_each(const json_t *hops, void (*note)(void *arg, const char *text
     hops_note_bounds(&n, hops);
     for (size_t i = 0; i < json_array_size(list); i++)
         if (!json_is_true(doc_at(json_array_get(list, i), "whole")))
-            hops_note_hop(&n, json_array_get(list, i));
+            hops_note_hop(&n, json_array_get(list, i), doc_text(hops, "warning"));
     for (size_t i = 0; i < json_array_size(points); i++) {
         const json_t *p = json_array_get(points, i);
         uint64_t backward = doc_count(p, "backward");
-        char name[HOPS_NOTE_NAME];
+        char name[HOPS_NOTE_NAME], told[HOPS_NOTE_NAME + 32];
 
-        if (backward)
-            hops_note_say(&n, "%s: the time goes back at %llu record%s",
-                          hops_note_name(p, "name", name), (unsigned long long)backward,
-                          hops_note_s(backward));
+        hops_note_name(p, "name", name);
+        snprintf(told, sizeof told, "times of point %s go back", name);
+        /* By how much stands in the warning of files. */
+        if (backward && !strstr(doc_text(hops, "warning"), told))
+            hops_note_say(&n, "%s: the time goes back at %llu record%s", name,
+                          (unsigned long long)backward, hops_note_s(backward));
     }
     if (*doc_text(hops, "warning"))
         hops_note_say(&n, "%s", doc_text(hops, "warning"));

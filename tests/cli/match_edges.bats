@@ -96,3 +96,85 @@ warning() {
     [ "$(hops)" = "[5142,856,null,0,12345]" ]
     [[ "$(warning)" = *"2 packets of a.pcap"* ]]
 }
+
+# Bytes in the middle of a file are others.
+spoil() {
+    local n
+    n=$(stat -c %s "$1")
+    printf '%064d' 0 | dd of="$1" bs=1 seek="$((n * 2 / 3))" conv=notrunc status=none
+}
+
+@test "a packed file that is corrupt near its beginning: what was read until then is matched, and 1" {
+    local packer
+    captures t 't + 12345'
+    for packer in gzip zstd; do
+        command -v "$packer" >/dev/null || continue
+        "$packer" -q -c <a.pcap >packed
+        spoil packed
+        [ "$(stat -c %s packed)" -lt 262144 ]
+        run --separate-stderr vnperf match packed b.pcap --json -
+        printf '%s\n' "${stderr:-}" >&2
+        [ "$status" -eq 1 ]
+        [ "$(json '.hops[0] | .matched > 100 and .delay_ns.min == 12345 and .delay_ns.max == 12345')" = true ]
+        # What it unpacks to may be found wrong before the packing is.
+        [[ "${stderr:-}" = *"'packed', byte "*"what is shown is what was read until then"* ]]
+    done
+}
+
+@test "an order that the packets contradict is named as such" {
+    captures t 't + 44500 + i % 3'
+    run --separate-stderr vnperf match b.pcap a.pcap --order 1,2 --json -
+    [ "$(json .warning)" = "the order given puts b.pcap before a.pcap, but packets are seen at a.pcap first: --order a.pcap,b.pcap, or a clock is wrong: --offset auto" ]
+    run vnperf match b.pcap a.pcap --order 1,2
+    [[ "$output" != *"clocks of the two points disagree"* ]]
+    run --separate-stderr vnperf match b.pcap a.pcap --order a.pcap,b.pcap --json -
+    [ "$(json '[.warning, .hops[0].from, .hops[0].delay_ns.min] | join(" ")')" = " a.pcap 44500" ]
+    mv b.pcap c.pcap
+    captures t 't + 20000'
+    run --separate-stderr vnperf match a.pcap b.pcap c.pcap --order b.pcap,a.pcap,c.pcap --json -
+    [[ "$(json .warning)" = *"puts b.pcap before a.pcap, but packets are seen at a.pcap first: --order a.pcap,b.pcap,c.pcap,"* ]]
+    run --separate-stderr vnperf match a.pcap b.pcap c.pcap --order a.pcap,b.pcap,c.pcap --json -
+    [ "$(json .warning)" = null ]
+}
+
+@test "sentences about clocks: units of people, once, and no drift that is none" {
+    captures t 't + 86400 * 10**9 + 20000'
+    run --separate-stderr vnperf match a.pcap b.pcap --json -
+    [[ "$(json .warning)" = "the clock of point b.pcap is about 1 d ahead of that of point a.pcap: "* ]]
+    run vnperf match a.pcap b.pcap --offset auto
+    [[ "$output" != *"ppm"* ]]
+    captures t 't + 20000 - (10 * 10**9 if i == 3000 else 0)'
+    mv b.pcap back.pcap
+    # The one that is early stands where it was sent.
+    python3 - <<'END'
+import struct
+data = open("back.pcap", "rb").read()
+n = 16 + struct.unpack("<I", data[32:36])[0]
+records = [data[24 + i * n:24 + (i + 1) * n] for i in range(6000)]
+records.insert(3000, records.pop(0))
+open("b.pcap", "wb").write(data[:24] + b"".join(records))
+END
+    run vnperf match a.pcap b.pcap
+    [[ "$(tr -s '\n ' ' ' <<<"$output")" = *"times of point b.pcap go back 1 times, by up to 10.0 s"* ]]
+    [[ "$output" != *"the time goes back"* ]]
+}
+
+@test "packets of a pcapng without times: that is said" {
+    captures t 't + 20000'
+    python3 - <<'END'
+import struct
+def block(kind, body):
+    body += bytes(-len(body) % 4)
+    return struct.pack("<II", kind, 12 + len(body)) + body + struct.pack("<I", 12 + len(body))
+data = open("a.pcap", "rb").read()[24:]
+n = struct.unpack("<I", data[8:12])[0]
+with open("a.pcapng", "wb") as f:
+    f.write(block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)) + block(1, struct.pack("<HHI", 1, 0, 0)))
+    for i in range(100):
+        f.write(block(3, struct.pack("<I", n) + data[i * (16 + n) + 16:(i + 1) * (16 + n)]))
+END
+    run --separate-stderr vnperf match a.pcapng b.pcap
+    [ "$status" -eq 1 ]
+    [[ "${stderr:-}" = *"none of the packets of a.pcapng has a time"* ]]
+    [[ "${stderr:-}" != *"no IP"* ]]
+}

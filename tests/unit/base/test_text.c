@@ -234,6 +234,12 @@ static void test_quantities_for_people(void **state)
     assert_string_equal(text_show_time(800, buf), "800 ns");
     assert_string_equal(text_show_time(-1500000, buf), "-1.50 ms");
     assert_string_equal(text_show_time(75e9, buf), "75.0 s");
+    assert_string_equal(text_show_span(75e9, buf), "75.0 s");
+    assert_string_equal(text_show_span(-150e9, buf), "-2 min 30 s");
+    assert_string_equal(text_show_span(3599.6e9, buf), "1 h");
+    assert_string_equal(text_show_span(86400e9 + 20e3, buf), "1 d");
+    assert_string_equal(text_show_span(26 * 3600e9, buf), "1 d 2 h");
+    assert_string_equal(text_show_span(1.7e18, buf), "19675 d 22 h");
     assert_string_equal(text_show_size(65536, buf), "64 KiB");
     assert_string_equal(text_show_size(1536, buf), "1.50 KiB");
     assert_string_equal(text_show_size(128, buf), "128 B");
