@@ -156,8 +156,10 @@ test_merged_and_cut_segments_are_all_found() { #@test
 
 # Once two may be meant the kernel says so of all that follow: never does it time one that it might have mistaken.
 test_what_nothing_tells_apart_is_ambiguous() { #@test
+    # A pause of the replay within one of them makes it look overdue: then its two are told apart.
     replay af_packet p udp_same_some
-    compare 'matched ambiguous lost' "$POINT_FIELDS" udp_same_some
+    compare 'matched+ambiguous lost' "$POINT_FIELDS" udp_same_some
+    [ $(($(jq .hops[0].ambiguous got.json) * 100)) -ge $(($(jq .hops[0].ambiguous udp_same_some/truth.json) * 95)) ]
     replay tcx x udp_same_some
     compare 'matched+ambiguous lost duplicated' 'seen unparsed' udp_same_some
     [ "$(jq .hops[0].matched got.json)" -le "$(jq .hops[0].matched udp_same_some/truth.json)" ]
