@@ -144,15 +144,19 @@ void nic_step_rings(const struct host_ask *ask, struct facts *facts)
  *
  * source  Documentation/networking/ethtool-netlink.rst, COALESCE_GET (Linux 5.6)
  */
-static int coalesce_family(void *arg, const struct nlmsghdr *message)
+static struct netlink_part coalesce_answer(const struct nlmsghdr *message)
 {
-    struct netlink_part part;
-    struct netlink_attr attr;
     struct genlmsghdr head;
 
-    if (!message)
-        return 0;
-    part = netlink_head(message, &head, sizeof head);
+    /* Without a message the answer begins anew. */
+    return message ? netlink_head(message, &head, sizeof head) : (struct netlink_part){0};
+}
+
+static int coalesce_family(void *arg, const struct nlmsghdr *message)
+{
+    struct netlink_part part = coalesce_answer(message);
+    struct netlink_attr attr;
+
     while (netlink_next(&part, &attr))
         if (attr.type == CTRL_ATTR_FAMILY_ID)
             *(uint16_t *)arg = netlink_u16(&attr);
@@ -173,14 +177,10 @@ static int coalesce_each(void *arg, const struct nlmsghdr *message)
         {ETHTOOL_A_COALESCE_USE_ADAPTIVE_RX, "nic_adaptive_rx", true},
         {ETHTOOL_A_COALESCE_USE_ADAPTIVE_TX, "nic_adaptive_tx", true},
     };
+    struct netlink_part part = coalesce_answer(message);
     struct facts *facts = arg;
-    struct netlink_part part;
     struct netlink_attr attr;
-    struct genlmsghdr head;
 
-    if (!message)
-        return 0;
-    part = netlink_head(message, &head, sizeof head);
     while (netlink_next(&part, &attr))
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
             if (attr.type != rows[i].type)

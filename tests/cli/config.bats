@@ -4,25 +4,7 @@
 
 bats_require_minimum_version 1.5.0
 load ../helper
-
-setup() {
-    unset VNPERF_AGENT
-    cd "$TEST_DIR" || return 1
-}
-
-# refused WORDS TEXT ARG…: a file with that text: 2, nothing on stdout, one sentence with WORDS
-refused() {
-    local words=$1
-    printf '%b' "$2" >f.yaml
-    shift 2
-    run --separate-stderr vnperf plan -c f.yaml "$@"
-    if [ "$status" != 2 ] || [ -n "$output" ] || [[ "${stderr:-}" != "vnperf: error: plan: $words"* ]]; then
-        echo "$status, wanted: $words"
-        echo "$output"
-        echo "${stderr:-}"
-        return 1
-    fi
-}
+load settings
 
 setting() {
     vnperf config --origin "$@" | sed -n "s/^$key: //p"
@@ -67,9 +49,7 @@ setting() {
     refused "f.yaml:2:1: 'time' stands twice: first in line 1" 'time: 1\ntime: 2\n'
     refused "f.yaml:2:1: tcpbuf: it stands in line 1 already" 'tcp_pkt_sizes: [1]\ntcpbuf: 2\n'
     refused "f.yaml:1:1: config: a file of settings names no other" 'config: x\n'
-    VNPERF_TIME=x run --separate-stderr vnperf plan
-    [ "$status" -eq 2 ]
-    [[ "${stderr:-}" = *"plan: VNPERF_TIME: time 'x'"* ]]
+    VNPERF_TIME=x told 2 "plan: VNPERF_TIME: time 'x'" vnperf plan
 }
 
 @test "YAML that is none, or more than is taken" {
@@ -85,31 +65,22 @@ setting() {
     refused "f.yaml:" 'time: "1\n'
     refused "f.yaml:1:7: a value of more than 4096 bytes" "time: $(printf '%5000d' 0 | tr ' ' 0)\n"
     head -c 300000 /dev/zero | tr '\0' '#' >f.yaml
-    run vnperf plan -c f.yaml
-    [ "$status" -eq 2 ]
-    [[ "$output" = *"f.yaml: more than 256 KiB"* ]]
+    told 2 "f.yaml: more than 256 KiB" vnperf plan -c f.yaml
 }
 
 @test "files that cannot be read" {
-    run vnperf plan -c nowhere.yaml
-    [ "$status" -eq 2 ]
-    [[ "$output" = *"nowhere.yaml: No such file"* ]]
-    run vnperf plan -c .
-    [ "$status" -eq 2 ]
-    [[ "$output" = *".: Is a directory"* ]]
+    told 2 "nowhere.yaml: No such file" vnperf plan -c nowhere.yaml
+    told 2 ".: Is a directory" vnperf plan -c .
     vnperf plan -c /dev/null >/dev/null
     # of a pipe too
     vnperf plan -c <(echo 'flows: 7') --scenarios 1.1 | grep -q '7 flows'
     mkdir -p "$XDG_CONFIG_HOME/vnperf/config.yaml"
-    run vnperf plan
-    [ "$status" -eq 2 ]
-    [[ "$output" = *"config.yaml: Is a directory"* ]]
+    told 2 "config.yaml: Is a directory" vnperf plan
 }
 
 @test "a file of VMTP's is understood; what is its cloud's is said and not hidden" {
     local file=$VNPERF_SOURCE/tests/fuzz/corpus/config/vmtp key
-    run --separate-stderr vnperf config --origin -c "$file"
-    [ "$status" -eq 0 ]
+    told 0 "" vnperf config --origin -c "$file"
     grep -q "^repeat: 3  # $file:36:20$" <<<"$output"
     grep -q '^tcpbuf: 65536  # ' <<<"$output"
     grep -q '^icmp_sizes: 64,391,1500  # ' <<<"$output"
@@ -118,9 +89,8 @@ setting() {
     grep -q '^# image_name (.*:2:13): for the openstack driver, which this version has not$' <<<"$output"
     grep -q '^# vmtp_db (.*): for a store of results that this version has not$' <<<"$output"
     grep -q '^# ping_count (.*): does nothing, as in VMTP$' <<<"$output"
-    run --separate-stderr vnperf plan -c "$file" --scenarios 7.1
-    [ "$status" -eq 0 ]
-    [[ "${stderr:-}" = *"image_name and "*" more are for the openstack driver, which this version has not"* ]]
+    told 0 " more are for the openstack driver, which this version has not" vnperf plan -c "$file" --scenarios 7.1
+    [[ "${stderr:-}" = *"image_name and "*" more are for the openstack driver"* ]]
     printf 'vm_bandwidth: 1500\n' >f.yaml
     key=bandwidth
     [ "$(setting -c f.yaml)" = "1500k  # f.yaml:1:15" ]
@@ -136,15 +106,10 @@ setting() {
 }
 
 @test "VMTP's flags that are not ours say what to do" {
-    run --separate-stderr vnperf plan --hypervisor x
-    [ "$status" -eq 2 ]
-    [[ "${stderr:-}" = *"--hypervisor is for the openstack driver, which this version has not"* ]]
-    run vnperf run -sc
-    [ "$status" -eq 2 ]
-    [[ "$output" = *"vnperf init -"* ]]
-    run vnperf plan -p secret
-    [ "$status" -eq 2 ]
-    [[ "$output" = *"OS_PASSWORD"* && "$output" != *"secret"* ]]
+    told 2 "--hypervisor is for the openstack driver, which this version has not" vnperf plan --hypervisor x
+    told 2 "vnperf init -" vnperf run -sc
+    told 2 "OS_PASSWORD" vnperf plan -p secret
+    [[ "$output${stderr:-}" != *"secret"* ]]
 }
 
 @test "an openrc file is read and not run, and its secrets are not shown" {
@@ -157,8 +122,7 @@ echo "password of $OS_USERNAME:"
 read -sr OS_PASSWORD_INPUT
 export OS_PASSWORD=$OS_PASSWORD_INPUT
 RC
-    run --separate-stderr vnperf config -r rc
-    [ "$status" -eq 0 ]
+    told 0 "" vnperf config -r rc
     grep -q '^# OS_USERNAME: ad min (rc:3)' <<<"$output"
     grep -q '^# OS_TOKEN: \*\*\*' <<<"$output"
     grep -q '^# OS_PASSWORD: asked for' <<<"$output"
@@ -169,9 +133,7 @@ RC
     [[ "$output" != *OS_PASSWORD* ]]
     # shellcheck disable=SC2016 # the file has it so
     echo 'export OS_PASSWORD=$(touch ran)' >rc
-    run vnperf plan -r rc
-    [ "$status" -eq 2 ]
-    [[ "$output" = *"rc:1: a command stands here"* ]]
+    told 2 "rc:1: a command stands here" vnperf plan -r rc
     [ ! -e ran ]
 }
 

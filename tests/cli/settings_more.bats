@@ -6,29 +6,7 @@
 
 bats_require_minimum_version 1.5.0
 load ../helper
-
-setup() {
-    unset VNPERF_AGENT
-    cd "$TEST_DIR" || return 1
-}
-
-# told STATUS WORDS COMMAND…: that exit code, and one sentence on stderr with WORDS
-told() {
-    local code=$1 words=$2
-    shift 2
-    run --separate-stderr "$@"
-    if [ "$status" != "$code" ] || [[ "${stderr:-}" != *"$words"* ]]; then
-        echo "$status, wanted: $words"
-        echo "$output"
-        echo "${stderr:-}"
-        return 1
-    fi
-}
-
-refused() {
-    printf '%b' "$2" >f.yaml
-    told 2 "error: plan: f.yaml:$1" vnperf plan -c f.yaml
-}
+load settings
 
 @test "a misspelt variable is told of: an error when something is called nearly so" {
     VNPERF_TIEM=3 told 2 "VNPERF_TIEM is no setting: did you mean VNPERF_TIME?" vnperf plan
@@ -44,30 +22,30 @@ refused() {
 }
 
 @test "a list where one value goes" {
-    refused "1:7: time: takes one value, not a list" 'time: [1, 2]\n'
-    refused "1:7: port: takes one value, not a list" 'port: [5001, 5002]\n'
-    refused "1:12: protocols: takes one value, not a list" 'protocols: [T, U]\n'
-    refused "2:3: tp_tool: takes one value, not a list" 'tp_tool:\n  - nuttcp\n  - iperf\n'
-    refused "1:16: ssh_host_keys: takes one value" 'ssh_host_keys: [strict, pinned]\n'
-    refused "1:7: host: takes a value, or a list of them, not a mapping" 'host: {a: 1}\n'
+    refused "f.yaml:1:7: time: takes one value, not a list" 'time: [1, 2]\n'
+    refused "f.yaml:1:7: port: takes one value, not a list" 'port: [5001, 5002]\n'
+    refused "f.yaml:1:12: protocols: takes one value, not a list" 'protocols: [T, U]\n'
+    refused "f.yaml:2:3: tp_tool: takes one value, not a list" 'tp_tool:\n  - nuttcp\n  - iperf\n'
+    refused "f.yaml:1:16: ssh_host_keys: takes one value" 'ssh_host_keys: [strict, pinned]\n'
+    refused "f.yaml:1:7: host: takes a value, or a list of them, not a mapping" 'host: {a: 1}\n'
     # what may be given again is a list too
     printf 'host: [local, local]\nnode:\n  - local\n' >f.yaml
     vnperf plan -c f.yaml --scenarios 7.1 | grep -q 'driver ssh'
 }
 
 @test "no option of run or test takes the last of a list in silence" {
-    local command key n=0
+    local command key said code ask n=0
     for command in run test; do
+        ask=(plan)
+        [ "$command" = run ] || ask=(test local local)
         while read -r key; do
             printf '%s: [qqq1, qqq2]\n' "$key" >f.yaml
-            case $command in
-            run) run --separate-stderr vnperf plan -c f.yaml ;;
-            test) run --separate-stderr vnperf test local local -c f.yaml ;;
-            esac
-            if [ "$status" != 2 ] || [[ "$stderr" != *": f.yaml:1:"*": $key: "* ]]; then
+            code=0
+            said=$("$VNPERF" "${ask[@]}" -c f.yaml 2>&1 >/dev/null) || code=$?
+            if [ "$code" != 2 ] || [[ "$said" != *": f.yaml:1:"*": $key: "* ]]; then
                 # Names of files and machines, and patterns, are lists or any word.
                 case $key in monitor | host | vm | node | controller_node | external_host) continue ;; esac
-                echo "$command $key: $status $stderr"
+                echo "$command $key: $code $said"
                 return 1
             fi
             n=$((n + 1))
@@ -78,13 +56,13 @@ refused() {
 }
 
 @test "VMTP's mappings and lists are looked into" {
-    refused "1:17: flavor: vcpus: number 'x'" 'flavor: {vcpus: x}\n'
-    refused "2:3: flavor has no 'vcpu': did you mean vcpus?" 'flavor:\n  vcpu: 1\n'
-    refused "1:11: fluentd has no 'portt': did you mean port?" 'fluentd: {portt: 1}\n'
-    refused "1:28: dns_nameservers: 'x' is no address" 'dns_nameservers: [8.8.8.8, x]\n'
-    refused "1:17: internal_cidr: '192.168.1.0' is no network" 'internal_cidr: [192.168.1.0, 192.168.2.0/24]\n'
-    refused "1:12: ipv6_mode: 'x' is none of slaac" 'ipv6_mode: x\n'
-    refused "1:20: tcp_tp_loop_count: number '0'" 'tcp_tp_loop_count: 0\n'
+    refused "f.yaml:1:17: flavor: vcpus: number 'x'" 'flavor: {vcpus: x}\n'
+    refused "f.yaml:2:3: flavor has no 'vcpu': did you mean vcpus?" 'flavor:\n  vcpu: 1\n'
+    refused "f.yaml:1:11: fluentd has no 'portt': did you mean port?" 'fluentd: {portt: 1}\n'
+    refused "f.yaml:1:28: dns_nameservers: 'x' is no address" 'dns_nameservers: [8.8.8.8, x]\n'
+    refused "f.yaml:1:17: internal_cidr: '192.168.1.0' is no network" 'internal_cidr: [192.168.1.0, 192.168.2.0/24]\n'
+    refused "f.yaml:1:12: ipv6_mode: 'x' is none of slaac" 'ipv6_mode: x\n'
+    refused "f.yaml:1:20: tcp_tp_loop_count: number '0'" 'tcp_tp_loop_count: 0\n'
     printf 'flavor:\n  vcpus: 1\n  ram: 2048\n  disk:\n  extra_specs:\n    "hw:cpu_policy": dedicated\nvmtp_db: x\n' >f.yaml
     told 0 "flavor is for the openstack driver" vnperf plan -c f.yaml --scenarios 1.1
     [[ "$stderr" = *"vmtp_db is for a store of results, which this version has not"* ]]
@@ -94,8 +72,8 @@ refused() {
     told 2 "--icmp-pkt-sizes is --icmp-sizes here" vnperf plan --icmp-pkt-sizes 64
     told 2 "--vnic_type is for the openstack driver" vnperf plan --vnic_type direct
     told 2 "-v is 'vnperf --version' here" vnperf run -v
-    refused "1:1: there is no key 'hypervisor': it is for the openstack driver" 'hypervisor: x\n'
-    refused "1:1: there is no key 'TIME': did you mean time?" 'TIME: 3\n'
+    refused "f.yaml:1:1: there is no key 'hypervisor': it is for the openstack driver" 'hypervisor: x\n'
+    refused "f.yaml:1:1: there is no key 'TIME': did you mean time?" 'TIME: 3\n'
 }
 
 rc_has() {

@@ -6,6 +6,7 @@
 # shellcheck disable=SC2154 # bats sets status, output and stderr
 bats_require_minimum_version 1.5.0
 load ../helper
+load ../netns/facts
 
 # One run of the lab, whose facts all tests look at: of this machine, of a namespace with a bridge, and of machines that have not
 # all that there should be.
@@ -18,10 +19,12 @@ setup_file() {
     hides nosysctl "mount -t tmpfs none /proc/sys"
     printf '#!/bin/sh\nexec sleep %s\n' "1000.$$" >"$TEST_DIR/hang"
     chmod +x "$TEST_DIR/hang"
-    hides hung "! c=\$(command -v chronyc) || mount --bind $TEST_DIR/hang \"\$(readlink -f \"\$c\")\""
+    hides hung "$(hangs chronyc)"
+    hides hung_controller "$(hangs dpkg-query)"
     export hung="1000[.]$$"
     vnperf run --scenarios 1.3 -t 0.1 --json "$doc" --node local --node "netns:$ns" --node "exec:unshare --mount $TEST_DIR/nosys" \
-        --node "exec:unshare --mount $TEST_DIR/nosysctl" --node "exec:unshare --mount $TEST_DIR/hung" >"$TEST_DIR/out" 2>&1 || {
+        --node "exec:unshare --mount $TEST_DIR/nosysctl" --node "exec:unshare --mount $TEST_DIR/hung" \
+        --controller-node "exec:unshare --mount $TEST_DIR/hung_controller" >"$TEST_DIR/out" 2>&1 || {
         cat "$TEST_DIR/out"
         return 1
     }
@@ -43,6 +46,12 @@ hides() {
     chmod +x "$TEST_DIR/$1"
 }
 
+# For hides(): what asks that program waits in vain, where there is one.
+# hangs PROGRAM
+hangs() {
+    echo "! c=\$(command -v $1) || mount --bind $TEST_DIR/hang \"\$(readlink -f \"\$c\")\""
+}
+
 # br0 has the only address, and stands on a veth p0 and on d0.
 bridge_up() {
     ip netns add "$ns"
@@ -54,17 +63,6 @@ bridge_up() {
     ip netns exec "$ns" ethtool -K p0 tso off gro on >/dev/null
     ip -n "$ns" address add 10.97.0.1/24 dev br0
     for link in lo p0 p1 d0 br0; do ip -n "$ns" link set "$link" up; done
-}
-
-value() {
-    jq -r "$1" "$doc"
-}
-
-same() {
-    [ "$1" = "$2" ] || {
-        echo "'$1' is not '$2'" >&2
-        return 1
-    }
 }
 
 # of K FILTER: of the K-th machine that was asked
@@ -146,8 +144,11 @@ ethtool_value() {
     same "$(of 3 .facts.system.kernel)" "$(uname -r)"
 }
 
-@test "a chronyc that hangs costs its facts and not the run, and is gone" {
+@test "a chronyc and a dpkg-query that hang cost their facts and not the run, and are gone" {
+    local controller='[.nodes[] | select(.role == "controller")][0]'
     same "$(of 4 .facts.system.kernel)" "$(uname -r)"
+    same "$(value "$controller.facts.system.kernel")" "$(uname -r)"
+    ! command -v dpkg-query || [[ $(value "$controller.missing[\"openstack.packages\"]") == *"did not answer in time" ]]
     same "$(value .summary.passed)" 1
     run pgrep -f "sleep $hung"
     [ "$status" != 0 ]

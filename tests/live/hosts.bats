@@ -43,11 +43,6 @@ cloud_up() {
 vms=(--vm 10.1.0.1,name=v1,node=h1,net=n1,floating=198.51.100.101 --vm root@10.1.0.2,name=v2,node=h2,net=n1
     --vm ssh://10.2.0.3,name=v3,node=h1,net=n2)
 
-# of ID FILTER: of that scenario of the JSON on stdout
-of() {
-    json ".scenarios[] | select(.id == \"$1\") | $2"
-}
-
 @test "two hosts fill 7.1 to 7.3, the first is the server, and nothing is left there" {
     two_hosts
     run_there --host a --host b -t 0.3 --udpbuf 1024 --json -
@@ -140,48 +135,6 @@ of() {
     [ "$(of 2.1 .status)" = passed ]
     [[ "$(of 8.1 .reason)" = *"starting the agent on external x:"*"198.51.100.77"* ]]
     nothing_far v1 v2 v3
-}
-
-@test "a host that vanishes in mid run: its scenarios fail with the sentence, the others' results are saved" {
-    cloud
-    begin run "${vms[@]}" -t 5 --protocols T --scenarios 2.1,3.1,4.1
-    # The second one runs.
-    wait_for 60 arriving v1 10.2.0.3
-    spoil
-    box kill -KILL "$(box cat /run/keys/pid.v3)"
-    box ip link del v3-eth0
-    box ip netns del v3
-    ended 1
-    [ "$(status_of 2.1)" = passed ]
-    [ "$(status_of 3.1)" = failed ]
-    [[ "$(reason_of 3.1)" = *"v3"* ]]
-    [ "$(status_of 4.1)" = failed ]
-    [[ "$(reason_of 4.1)" = *"the agent at v3 has ended"* ]]
-    [ -z "$(ledgers)" ]
-}
-
-@test "INT ends a run in order: 130, nothing is left" {
-    two_hosts
-    begin run --host a --host b -t 60 --protocols T
-    wait_for 30 arriving a
-    box kill -INT "$controller"
-    ended 130
-    [ "$(status_of 7.1)" = failed ]
-    nothing_far a b
-}
-
-@test "the controller killed: the agents end, and cleanup has nothing to remove" {
-    two_hosts
-    begin run --host a --host b -t 60 --protocols T
-    wait_for 30 arriving a
-    # The ledger names the run, and nothing in it.
-    [ "$(grep -c '^[+]' "$state"/ledger/*)" = 0 ]
-    box kill -KILL "$controller"
-    ended 137
-    wait_for 20 no_agents
-    run vnperf cleanup
-    [ "$status" -eq 0 ]
-    nothing_far a b
 }
 
 @test "options of the lab's runs go with hosts" {

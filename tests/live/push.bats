@@ -225,16 +225,11 @@ END
     skip_unless_sudo
     host a "$(with_bob 'bob ALL=(root) ALL')"
     begin_typed test ssh://bob@a local --icmp -t 0.2 --address 10.77.0.3 --become
-    wait_for 30 asked 1
+    wait_for 30 asked_for 'password of bob for sudo at 10.77.0.1: ' 1
     printf 'wrong\r' >&9
-    wait_for 30 asked 2
+    wait_for 30 asked_for 'password of bob for sudo at 10.77.0.1: ' 2
     printf 'sesame\r' >&9
-    r=0
-    wait "$job" || r=$?
-    exec 9>&-
-    cat "$out"
-    [ "$r" -eq 0 ]
-    [ "$(grep -cE 'sesame|wrong' "$out")" = 0 ]
+    typed_well 'sesame|wrong'
     nobody_far
 }
 

@@ -11,7 +11,7 @@ with_bob() {
         chmod 1777 /tmp /var/tmp /dev/shm
         mount -t tmpfs -o mode=755 none /home
         mkdir -p /home/bob/.ssh
-        cp /run/client/.ssh/id_ed25519.pub /home/bob/.ssh/authorized_keys
+        cp /run/keys/authorized /home/bob/.ssh/authorized_keys
         chown -R 4242:4242 /home/bob
         d=/run/keys/etc.$0
         rm -rf $d
@@ -36,20 +36,6 @@ agents_users() {
 # What all processes of the box were started with and have in their environment.
 box_words() {
     box sh -c 'cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null' | tr '\0' '\n'
-}
-
-# In the background, its words in $out and $err as with begin, but on a terminal into which fd 9 types.
-# begin_typed ARG…
-begin_typed() {
-    mkfifo "$TEST_DIR/typed"
-    box sh -c 'echo $$ >"$0"; exec "$@"' "$TEST_DIR/pid" "${begin_with[@]}" script -qefc "$(printf '%q ' "$VNPERF" "$@")" /dev/null \
-        <"$TEST_DIR/typed" >"$out" 2>&1 3>&- &
-    job=$!
-    exec 9>"$TEST_DIR/typed"
-}
-
-asked() {
-    [ "$(grep -o 'password of bob for sudo at 10.77.0.1: ' "$out" | wc -l)" = "$1" ]
 }
 
 bobs_files() {

@@ -5,6 +5,7 @@
 # shellcheck disable=SC2154 # bats sets status, output and stderr
 bats_require_minimum_version 1.5.0
 load ../helper
+load facts
 
 setup() {
     skip_unless_root
@@ -34,17 +35,6 @@ teardown() {
     for ns in "$a" "$b"; do
         ip netns delete "$ns" 2>/dev/null || true
     done
-}
-
-value() {
-    jq -r "$1" "$doc"
-}
-
-same() {
-    [ "$1" = "$2" ] || {
-        echo "'$1' is not '$2'" >&2
-        return 1
-    }
 }
 
 measure() {
@@ -227,26 +217,6 @@ test_a_controller_tells_its_release_and_l2_agent() { #@test
     if command -v ovs-vsctl >/dev/null; then
         same "$(openstack asked .facts.openstack.ovs_version)" "$(ovs-vsctl --version | sed -n '1s/.* //p')"
     fi
-}
-
-# A dpkg-query that never answers, in a mount namespace of the agent's own.
-test_a_tool_that_hangs_costs_its_fact() { #@test
-    printf '#!/bin/sh\nexec sleep %s\n' "1000.$$" >"$TEST_DIR/hang"
-    chmod +x "$TEST_DIR/hang"
-    # shellcheck disable=SC2016 # the inner shell's
-    printf '#!/bin/sh\nmount --bind %s "$(readlink -f "$(command -v dpkg-query)")" && exec "$@"\n' "$TEST_DIR/hang" >"$TEST_DIR/in"
-    chmod +x "$TEST_DIR/in"
-    skip_unless_command dpkg-query
-    run --separate-stderr vnperf run --quick --scenarios 1.1 --json "$doc" \
-        --controller-node "exec:unshare --mount $TEST_DIR/in"
-    echo "$output$stderr"
-    [ "$status" = 0 ]
-    same "$(value '[.nodes[] | select(.role == "controller")][0].facts.system.kernel')" "$(uname -r)"
-    [[ $(value '[.nodes[] | select(.role == "controller")][0].missing["openstack.packages"]') == *"did not answer in time" ]]
-    same "$(value .summary.passed)" 1
-    # Nothing of it is left.
-    run pgrep -f "sleep 1000[.]$$"
-    [ "$status" != 0 ]
 }
 
 test_chronyd_is_asked_at_its_port() { #@test
