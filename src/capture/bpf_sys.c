@@ -132,23 +132,6 @@ int bpf_sys_link(int program, uint32_t ifindex, uint32_t attach_type)
     return bpf_sys(BPF_LINK_CREATE, &attr, sizeof attr);
 }
 
-int bpf_sys_link_ifindex(int link)
-{
-    /* struct bpf_link_info of 6.6: type, id, prog_id, then a union at 16 that begins with tcx's interface. */
-    union {
-        uint32_t word[32];
-        uint64_t align;
-    } info = {.word = {0}};
-    union bpf_attr attr = {0};
-    int r;
-
-    attr.info.bpf_fd = (uint32_t)link;
-    attr.info.info_len = sizeof info;
-    attr.info.info = (uintptr_t)&info;
-    r = bpf_sys(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof attr);
-    return r < 0 ? r : (int)info.word[4];
-}
-
 int bpf_sys_cpus(void)
 {
     AUTO(fclose_p) FILE *f = fopen("/sys/devices/system/cpu/possible", "re");

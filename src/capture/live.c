@@ -8,6 +8,7 @@
 #include "capture/live_parts.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -72,20 +73,27 @@ static int live_open_best(struct live *live, const struct live_options *options,
 
 struct live_look {
     const char *ifname;
+    unsigned ifindex; /* that it had; 0 not known yet */
     struct live_netns_link link;
 };
 
+/* By name, and later by its number: it may be called otherwise then. */
 static int live_find(void *arg, struct err *err)
 {
     struct live_look *look = arg;
+    char name[IF_NAMESIZE];
 
-    return live_netns_find(look->ifname, &look->link, err);
+    if (look->ifindex && if_indextoname(look->ifindex, name)) {
+        look->link.ifindex = (int)look->ifindex;
+        return 0;
+    }
+    return look->ifindex ? -ENODEV : live_netns_find(look->ifname, &look->link, err);
 }
 
-static struct live_place live_look(const struct live_point *point)
+static struct live_place live_look(const struct live_point *point, int ifindex)
 {
     AUTO(close_p) int ns = live_netns_open(point->netns, NULL);
-    struct live_look look = {.ifname = point->ifname};
+    struct live_look look = {.ifname = point->ifname, .ifindex = (unsigned)ifindex};
     struct live_place place = {0};
     struct stat st;
 
@@ -99,7 +107,7 @@ static struct live_place live_look(const struct live_point *point)
 void live_mark_vanished(const struct live *live, struct hops *hops)
 {
     for (unsigned p = 0; p < live->options.n_points && p < hops->n_points; p++) {
-        struct live_place now = live_look(&live->options.points[p]);
+        struct live_place now = live_look(&live->options.points[p], live->places[p].ifindex);
 
         if (!live->places[p].ifindex)
             continue;
@@ -140,7 +148,7 @@ int live_open(const struct live_options *options, struct live **ret_live, struct
         return err_set(err, ENOMEM, "points");
     live->options = *options;
     for (unsigned p = 0; p < options->n_points; p++)
-        live->places[p] = live_look(&options->points[p]);
+        live->places[p] = live_look(&options->points[p], 0);
     if (options->keys_only) {
         snprintf(live->why, sizeof live->why,
                  "points of several machines are paired where their keys come together");

@@ -3,6 +3,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "capture/live_netns.h"
 
 #include <arpa/inet.h>
@@ -209,8 +210,7 @@ void live_stamp(enum live_source source, char *ret, size_t size)
     snprintf(
         ret, size,
         "out: handed to the driver; in: %s the backlog queue (netdev_tstamp_prequeue=%d), and what "
-        "comes out of a tunnel keeps the time of its outer packet; the bias is reckoned from what "
-        "copying costs, not measured",
+        "comes out of a tunnel keeps the time of its outer packet",
         prequeue ? "before" : "behind", prequeue);
 }
 
@@ -275,6 +275,9 @@ int live_calibrate(enum live_source source, unsigned n_points,
             instrument.cost_ns *= n_points / 2.0;
         }
         live_stamp(source, instrument.stamp, sizeof instrument.stamp);
+        if (source == LIVE_AF_PACKET)
+            text_add(instrument.stamp, sizeof instrument.stamp,
+                     "; the bias is reckoned from what copying costs, not measured");
         instrument.measured = true;
         *ret_instrument = instrument;
     }

@@ -331,7 +331,6 @@ void live_hops_point(const struct live_counts *c, unsigned point, struct hop_poi
 static void warn(const struct live_counts *c, struct hops *hops)
 {
     uint64_t cut = 0, merged = 0, overflow = 0;
-    bool late = false;
     int used_chars = 0;
 
     for (unsigned i = 0; i < 2 * c->n_points; i++) {
@@ -344,22 +343,15 @@ static void warn(const struct live_counts *c, struct hops *hops)
         used_chars +=
             snprintf(hops->warning, sizeof hops->warning,
                      "%llu packets were forgotten before they came, as too many were awaited: "
-                     "losses are bounds. ",
+                     "losses are bounds",
                      (unsigned long long)overflow);
-    for (uint32_t i = 0; i < hops->n_hops && !late; i++)
-        late = hops->hops[i].lost && hops->hops[i].only_later;
-    if (late)
-        used_chars +=
-            snprintf(hops->warning + used_chars, sizeof hops->warning - (size_t)used_chars,
-                     "A packet that is longer on its way than --window counts as lost and as not "
-                     "seen before: "
-                     "where both are there, losses are bounds, and a longer --window tells. ");
     if (cut || merged)
-        snprintf(hops->warning + used_chars, sizeof hops->warning - (size_t)used_chars,
-                 "Segments were cut (%llu pieces) and merged (%llu) on the way: only the first of "
-                 "each was timed, and how many of the others were lost is not exact (--capture "
-                 "af_packet counts them). ",
-                 (unsigned long long)cut, (unsigned long long)merged);
+        snprintf(
+            hops->warning + used_chars, sizeof hops->warning - (size_t)used_chars,
+            "%sSegments were cut (%llu pieces) and merged (%llu) on the way: only the first of "
+            "each was timed, and how many of the others were lost is not exact (--capture "
+            "af_packet counts them)",
+            used_chars ? "; " : "", (unsigned long long)cut, (unsigned long long)merged);
 }
 
 int live_hops_build(const struct live_counts *counts, struct hops *ret_hops, struct err *err)
@@ -384,6 +376,7 @@ int live_hops_build(const struct live_counts *counts, struct hops *ret_hops, str
         return err_set(err, r, "hops");
     }
     warn(counts, &hops);
+    hops_late_bounds(&hops);
     *ret_hops = hops;
     return 0;
 }

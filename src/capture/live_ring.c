@@ -61,6 +61,8 @@ struct live_ring {
     unsigned turn; /* the point to be looked at first */
     /* CLOCK_MONOTONIC: from then on an empty ring stays empty; 0 not stopped. Who stops is not who reads. */
     _Atomic uint64_t dry_ns;
+    uint64_t stop_ns; /* wall clock; written before dry_ns */
+    unsigned n_told;  /* points of which that was handed out */
     /*
      * Rings begin one after the other. Packets count from when all do (wall clock; 0 all): what passed some point earlier is remembered,
      * so that it is missed at none.
@@ -423,7 +425,7 @@ static void ring_settle(struct live_ring *ring)
     clock_sleep_until(clock_mono_ns() + (uint64_t)SETTLE_MS * CLOCK_MS);
     ring->start_ns = clock_wall_ns();
     /* Blocks with what came until now have been handed over by then. */
-    clock_sleep_until(clock_mono_ns() + (uint64_t)(2 * RETIRE_MS) * CLOCK_MS);
+    clock_sleep_until(clock_mono_ns() + (uint64_t)HEARD_MS * CLOCK_MS);
     for (unsigned p = 0; p < ring->options.n_points; p++)
         point_settle(ring, p);
 }
@@ -491,6 +493,14 @@ int live_ring_read(struct live_ring *ring, uint64_t timeout_ns, unsigned *ret_po
 
     ring->n_flows = ring->next_flow = 0;
     got = ring_round(ring, ret_point, ret_seen, n);
+    /* All has come: each point was watched until the end, whatever it saw last. */
+    while (got == 0 && dry && ring->n_told < ring->options.n_points) {
+        struct ring_point *p = &ring->points[ *ret_point = ring->n_told++];
+
+        *ret_heard_ns = p->last_ns > ring->stop_ns ? p->last_ns : ring->stop_ns;
+        if (!p->broken)
+            return 0;
+    }
     if (got == 0 && dry)
         return -ENODATA;
     if (got == 0) {
@@ -523,6 +533,7 @@ void live_ring_stop(struct live_ring *ring)
 
     if (ring->dry_ns)
         return;
+    ring->stop_ns = clock_wall_ns();
     for (unsigned p = 0; p < ring->options.n_points; p++)
         setsockopt(ring->points[p].fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
     ring->dry_ns = clock_mono_ns() + (uint64_t)HEARD_MS * CLOCK_MS;

@@ -415,14 +415,17 @@ int match_heard(struct match *m, unsigned point, uint64_t ts_ns, struct err *err
     return match_live(m, err);
 }
 
-int match_end(struct match *m, struct hops *ret_hops, struct err *err)
+int match_end(struct match *m, const char *const names[], struct hops *ret_hops, struct err *err)
 {
     int r;
 
+    m->names = names;
     for (unsigned k = 0; k < m->n; k++)
         m->queue[k].ended = true;
     r = match_live(m, err);
     if (r == 0)
         r = match_flush(m);
-    return r < 0 ? err_set(err, r, "matching packets") : match_answer(m, ret_hops, err);
+    r = r < 0 ? err_set(err, r, "matching packets") : match_answer(m, ret_hops, err);
+    m->names = NULL;
+    return r;
 }

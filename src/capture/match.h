@@ -91,5 +91,6 @@ int match_add(struct match *match, unsigned point, const struct seen *seen, cons
 void match_add_flow(struct match *match, uint32_t flow, const struct seen_flow *words);
 /* The point's clock has come so far, and it watched, though it saw nothing: the others need not wait for it. UINT64_MAX: it has ended. */
 int match_heard(struct match *match, unsigned point, uint64_t ts_ns, struct err *err);
-/* No more will come: what is left is matched. The points' names and counters are the caller's. */
-int match_end(struct match *match, struct hops *ret_hops, struct err *err);
+/* No more will come: what is left is matched. names are for sentences, NULL: numbers; the points' own and counters are the caller's. */
+int match_end(struct match *match, const char *const names[], struct hops *ret_hops,
+              struct err *err);

@@ -360,7 +360,7 @@ static int count_lost(struct match *m, unsigned way, unsigned hop, const struct 
                                           .ambiguous = missing->ambiguous,
                                           .way = (uint8_t)way,
                                           .hop = (uint8_t)hop});
-    if (r == -ENOSPC && any)
+    if (r == -ENOSPC && any && ns > side->last_match_ns)
         side->later_lost++;
     else if (r == -ENOSPC)
         side->beyond++;

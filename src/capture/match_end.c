@@ -173,14 +173,19 @@ static void end_beyond(struct match *m, unsigned way, unsigned k)
 {
     const struct side *side = &m->side[way][k];
     uint64_t n = side->beyond + side->later_lost;
+    unsigned end = count_point(m, way, k + 1);
     char from[16], to[16];
 
-    if (n)
+    if (n && m->point[end].seen == 0)
+        end_warn(m,
+                 "%s saw none of %" PRIu64 " packets of %s, and may not have been watching: they "
+                 "are not among LOST",
+                 end_name(m, end, to), n, end_name(m, count_point(m, way, k), from));
+    else if (n)
         end_warn(m,
                  "%" PRIu64 " packets of %s were seen before the first or after the last that %s "
                  "saw, which may not have been watching: they are not among LOST",
-                 n, end_name(m, count_point(m, way, k), from),
-                 end_name(m, count_point(m, way, k + 1), to));
+                 n, end_name(m, count_point(m, way, k), from), end_name(m, end, to));
 }
 
 /* Of packets that are alike some did not come, and they were the last ones seen: where in the capture they were lost is not known. */

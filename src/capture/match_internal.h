@@ -187,10 +187,10 @@ struct match {
     struct seen_flow *words; /* owned; by number of the flow */
     uint8_t *has_words;      /* owned */
     uint32_t room_words;
-    const char *const *names;  /* lent by match_sources(); NULL none */
+    const char *const *names;  /* lent for the answer; NULL none */
     struct deferred *deferred; /* owned */
     uint32_t n_deferred, room_deferred;
-    char warning[480];
+    char warning[HOP_WARNING_SIZE];
 };
 
 static inline struct rec *match_rec(const struct match *m, uint32_t number)

@@ -200,17 +200,11 @@ static bool match_rereads(const struct match_job *job)
 }
 
 /* The window found out by itself caught too few, as it looks: longer ones, as long as they catch more. */
-static void match_widen(struct match_job *job)
+static void match_widen_more(struct match_job *job)
 {
     static const uint64_t windows_ns[] = {1000000000, 4000000000};
     struct err err = {0};
 
-    if (job->f->window_ns || job->signal_number || !match_looks_late(&job->hops))
-        return;
-    if (!match_rereads(job)) {
-        hops_late_bounds(&job->hops);
-        return;
-    }
     for (unsigned i = 0; i < ARRAY_SIZE(windows_ns) && match_looks_late(&job->hops); i++) {
         struct hops wide = {0};
         int r;
@@ -224,10 +218,18 @@ static void match_widen(struct match_job *job)
             job->hops = wide;
         } else {
             hops_done(&wide);
+            break;
         }
-        if (r < 0 || job->signal_number)
-            return;
     }
+}
+
+static void match_widen(struct match_job *job)
+{
+    if (job->signal_number || !match_looks_late(&job->hops))
+        return;
+    if (!job->f->window_ns && match_rereads(job))
+        match_widen_more(job);
+    hops_late_bounds(&job->hops);
 }
 
 static int match_logs(struct match_job *job, FILE *logs[2], struct err *err)

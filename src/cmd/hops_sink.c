@@ -186,6 +186,17 @@ static int sink_feed(struct hops_sink *s, struct match *match, const struct hop_
     return r;
 }
 
+/* What is left is matched, and sentences have the points' names. */
+static int sink_answer(const struct hops_sink *s, struct match *match,
+                       const struct hop_point points[], struct hops *ret_hops, struct err *err)
+{
+    const char *names[HOP_MAX_POINTS];
+
+    for (unsigned i = 0; i < s->n_points; i++)
+        names[i] = points[i].name;
+    return match_end(match, names, ret_hops, err);
+}
+
 static int sink_pass(struct hops_sink *s, struct match_options *options,
                      const struct hop_point points[], struct hops *ret_hops, struct err *err)
 {
@@ -200,7 +211,7 @@ static int sink_pass(struct hops_sink *s, struct match_options *options,
     sink_name_flows(s, match, s->flows, s->n_flows);
     r = sink_feed(s, match, points, err);
     if (r == 0)
-        r = match_end(match, ret_hops, err);
+        r = sink_answer(s, match, points, ret_hops, err);
     match_free(match);
     return r;
 }
@@ -272,7 +283,8 @@ static int sink_end_several(struct hops_sink *s, struct hop_point points[], stru
         return err_set(err, r, "comparing clocks");
     r = sink_pass(s, &options, points, ret_hops, err);
     if (warning[0])
-        text_copy(ret_hops->warning, sizeof ret_hops->warning, warning);
+        text_add(ret_hops->warning, sizeof ret_hops->warning, "%s%s",
+                 ret_hops->warning[0] ? "; " : "", warning);
     return r;
 }
 
@@ -315,7 +327,8 @@ static int sink_end(void *arg, const struct hop_point points[], unsigned n_point
     int r;
 
     memcpy(mine, points, n_points * sizeof *points);
-    r = s->several ? sink_end_several(s, mine, ret_hops, err) : match_end(s->match, ret_hops, err);
+    r = s->several ? sink_end_several(s, mine, ret_hops, err)
+                   : sink_answer(s, s->match, mine, ret_hops, err);
     sink_points(s, ret_hops, mine, n_points);
     hops_late_bounds(ret_hops);
     return r;

@@ -349,6 +349,8 @@ static int settings_environment(struct settings *s, struct err *err)
 
         snprintf(name, sizeof name, "VNPERF_%s", settings_key(row, true, key));
         value = getenv(name);
+        /* It may hold a host's password, and is no business of children; the words stay where they are. */
+        unsetenv(name);
         if (!value || !*value || settings_beaten(s, row, SETTING_ENVIRONMENT))
             continue;
         setting_clear(&s->of[i]);

@@ -2,13 +2,16 @@
 /*
  * The agent's bytes by SFTP, for a host whose shell has no program to read them.
  *
- * libssh's SFTP waits for each answer. So the connection waits as long as a login does: what other programs on it say
- * stays in libssh until the file is there, well below a second as a rule, REMOTE_ANSWER_S an answer at most.
+ * libssh's SFTP waits for each answer, without an end of its own: whoever does not answer in time has the connection closed under
+ * it. What other programs on it say stays in libssh until the file is there, well below a second as a rule.
  */
 #include "deploy/remote_session.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 
 /* Each write has an answer of its own: as much as servers take at once. */
 enum { SFTP_PART = 32768 };
@@ -30,18 +33,72 @@ static int sftp_send(sftp_session sftp, const char *path, const uint8_t *bytes, 
     return sftp_close(file) == SSH_OK && done == n ? 0 : -EIO;
 }
 
+/* Beside the put: ends the connection when the time is over. */
+struct sftp_guard {
+    pthread_t thread;
+    int end_fd; /* eventfd: the put is over; -1 no guard */
+    int line_fd;
+    bool late; /* written by the guard; read when it has ended */
+};
+
+static void *sftp_guard_run(void *arg)
+{
+    struct sftp_guard *guard = arg;
+    struct pollfd p = {.fd = guard->end_fd, .events = POLLIN};
+    int n;
+
+    do
+        n = poll(&p, 1, REMOTE_ANSWER_S * 1000);
+    while (n < 0 && errno == EINTR);
+    if (n == 0) {
+        guard->late = true;
+        shutdown(guard->line_fd, SHUT_RDWR);
+    }
+    return NULL;
+}
+
+static int sftp_guard_begin(struct sftp_guard *guard)
+{
+    int r;
+
+    guard->end_fd = eventfd(0, EFD_CLOEXEC);
+    if (guard->end_fd < 0)
+        return -errno;
+    r = pthread_create(&guard->thread, NULL, sftp_guard_run, guard);
+    if (r != 0)
+        close_p(&guard->end_fd);
+    return -r;
+}
+
+static void sftp_guard_end(struct sftp_guard *guard)
+{
+    if (guard->end_fd < 0)
+        return;
+    (void)eventfd_write(guard->end_fd, 1);
+    pthread_join(guard->thread, NULL);
+    close_p(&guard->end_fd);
+}
+
 int remote_sftp_put(struct remote *remote, const char *path, const uint8_t *bytes, size_t n,
                     struct err *err)
 {
     ssh_session session = remote->line->session;
+    struct sftp_guard guard = {.end_fd = -1, .line_fd = remote->line->line_fd};
     sftp_session sftp;
-    int r = -EIO;
+    int r = sftp_guard_begin(&guard);
 
+    if (r < 0)
+        return remote_say(err, -r, "a thread beside SFTP");
+    r = -EIO;
     ssh_set_blocking(session, 1);
     sftp = sftp_new(session);
     if (sftp && sftp_init(sftp) == SSH_OK)
         r = sftp_send(sftp, path, bytes, n);
-    if (r < 0)
+    sftp_guard_end(&guard);
+    if (r < 0 && guard.late)
+        r = remote_say(err, ETIMEDOUT, "%s did not take the agent by SFTP within %d s",
+                       remote->line->host, REMOTE_ANSWER_S);
+    else if (r < 0)
         r = ssh_is_connected(session)
                 ? remote_say(err, ENOEXEC,
                              "%s has no programs that read the agent (head or dd, and cat), and "

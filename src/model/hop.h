@@ -16,7 +16,7 @@
  * owns    hops_done() frees all; zeroed structs are empty
  * source  one-way delay RFC 7679, loss RFC 7680, duplication RFC 5560, reordering RFC 4737
  */
-enum { HOP_NAME_SIZE = 96, HOP_MAX_POINTS = 16, HOP_MAX_FLOWS = 4096 };
+enum { HOP_NAME_SIZE = 96, HOP_MAX_POINTS = 16, HOP_MAX_FLOWS = 4096, HOP_WARNING_SIZE = 800 };
 
 /* Delays with either sign; exact but for the percentiles, which are at most 0.8 % off. */
 struct delay {
@@ -117,8 +117,8 @@ struct hops {
     bool nat;           /* keys without addresses and ports */
     uint64_t window_ns; /* how long an unmatched packet was remembered */
     struct hop_instrument instrument;
-    char source[16];   /* live: what all points are, or "mixed" */
-    char warning[800]; /* what a reader must know; "" nothing */
+    char source[16];                /* live: what all points are, or "mixed" */
+    char warning[HOP_WARNING_SIZE]; /* what a reader must know; "" nothing */
 };
 
 void hop_done(struct hop *hop);

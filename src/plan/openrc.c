@@ -159,13 +159,17 @@ static bool openrc_is(const char *s, const char *word)
     return strncmp(s, word, n) == 0 && (isblank((unsigned char)s[n]) || openrc_end(s + n));
 }
 
-/* Behind what is only printed: at one of stops, or at the end of the line. */
+/* Behind what is only printed: at one of stops, at a comment, or at the end of the line. */
 static const char *openrc_skip(const char *s, const char *stops)
 {
     char quote = 0;
 
     for (; *s && *s != '\n' && (quote || !strchr(stops, *s)); s++)
-        if (*s == '\\' && quote != '\'' && s[1] && s[1] != '\n')
+        if (!quote && *s == '#' && isblank((unsigned char)s[-1]))
+            return s;
+        else if (!quote && *s == '>' && s[1] == '&')
+            s++;
+        else if (*s == '\\' && quote != '\'' && s[1] && s[1] != '\n')
             s++;
         else if (*s == quote)
             quote = 0;
@@ -174,13 +178,13 @@ static const char *openrc_skip(const char *s, const char *stops)
     return s;
 }
 
-/* "read -sr NAME": what it takes is to be asked for. */
-static int openrc_ask(struct openrc_parse *p, const char *s)
+/* "read -sr NAME" at *at: what it takes is to be asked for. */
+static int openrc_ask(struct openrc_parse *p, const char **at)
 {
-    const char *empty = "";
+    const char *empty = "", *s = openrc_blank(*at + 4);
     struct openrc_variable *v;
 
-    for (s = openrc_blank(s + 4); *s == '-'; s = openrc_blank(s)) {
+    for (; *s == '-'; s = openrc_blank(s)) {
         size_t len = strcspn(s, " \t\n");
         bool prompts = s[len - 1] == 'p';
 
@@ -196,12 +200,15 @@ static int openrc_ask(struct openrc_parse *p, const char *s)
     for (v = p->variable; v < p->variable + p->n; v++)
         if (strlen(v->name) == openrc_word(s) && strncmp(v->name, s, strlen(v->name)) == 0)
             v->asked = true;
+    *at = s + openrc_word(s);
     return 0;
 }
 
-static int openrc_unset(struct openrc_parse *p, const char *s)
+static int openrc_unset(struct openrc_parse *p, const char **at)
 {
-    for (s = openrc_blank(s + 5); !openrc_end(s); s = openrc_blank(s)) {
+    const char *s = *at + 5;
+
+    for (s += strspn(s, " \t\r"); !openrc_end(s) && *s != ';'; s += strspn(s, " \t\r")) {
         size_t len = openrc_word(s);
 
         if (len == 0)
@@ -211,7 +218,18 @@ static int openrc_unset(struct openrc_parse *p, const char *s)
                 p->variable[i--] = p->variable[--p->n];
         s += len;
     }
+    *at = s;
     return 0;
+}
+
+/* Nothing is behind the last of that word in its line. */
+static bool openrc_last(const char *line, const char *word)
+{
+    const char *s = NULL;
+
+    for (const char *next = strstr(line, word); next; next = strstr(next + 1, word))
+        s = next + strlen(word);
+    return s && openrc_end(openrc_blank(s));
 }
 
 /* How these files clean up: an empty name is taken for unset anyway, and nothing was there before. */
@@ -224,8 +242,9 @@ static bool openrc_tidies(const char *s)
         return false;
     snprintf(line, sizeof line, "%.*s", (int)len, s);
     return (strncmp(line, "if [ -z \"$", 10) == 0 && strstr(line, "]; then unset ") &&
-            strstr(line, "; fi") && !strchr(line, '`') && !strstr(line, "$(")) ||
-           (strncmp(line, "for ", 4) == 0 && strstr(line, "set | awk") && strstr(line, "OS_") &&
+            openrc_last(line, "; fi") && !strchr(line, '`') && !strstr(line, "$(")) ||
+           (strncmp(line, "for ", 4) == 0 && openrc_last(line, "done") &&
+            strstr(line, "set | awk") && strstr(line, "OS_") &&
             (strstr(line, "do unset $") || strstr(line, "do unset \"$")));
 }
 
@@ -239,13 +258,15 @@ static int openrc_command(struct openrc_parse *p, const char **at)
     if (openrc_end(s) || openrc_tidies(s))
         return 0;
     if (openrc_is(s, "echo")) {
-        *at = openrc_skip(s, ";");
-        return 0;
+        *at = openrc_skip(s, ";&|");
+        return **at == '&' || **at == '|'
+                   ? openrc_say(p, "this is shell that is not understood behind echo")
+                   : 0;
     }
-    if (openrc_is(s, "read"))
-        return openrc_ask(p, s);
-    if (openrc_is(s, "unset"))
-        return openrc_unset(p, s);
+    if (openrc_is(s, "read") || openrc_is(s, "unset")) {
+        *at = s;
+        return *s == 'r' ? openrc_ask(p, at) : openrc_unset(p, at);
+    }
     if (exported)
         s = openrc_blank(s + 6);
     while (!openrc_end(s)) {

@@ -391,7 +391,7 @@ iperf3_servers_fail() {
 test_iperf3_server_killed_or_stopped_in_mid_test_is_said() { #@test
     # Datagrams go out to whoever does not listen: that is found out when the time is over.
     iperf3_servers_fail KILL '' '-t 30 -b 20M' KILL '' '-t 30 -R -b 20M' KILL '' '-t 30 --udp -b 1M' \
-        STOP '.* for 3 s' '-t 30 -b 20M' STOP '.* for 3 s' '-t 30 -R -b 20M' STOP '' '-t 8 --udp -b 1M'
+        STOP '.* for 3 s' '-t 30 -b 20M' STOP '.* for 3 s' '-t 30 -R -b 20M' STOP '' '-t 20 --udp -b 1M'
 }
 
 test_ports_that_other_servers_have_are_said() { #@test

@@ -53,6 +53,7 @@ setup() {
 # A test that failed, or took something away, leaves a path of which nobody knows what is on it.
 teardown() {
     is_root || return 0
+    [ -z "${pinging:-}" ] || ping_end
     if [ -z "${BATS_TEST_COMPLETED:-}" ] || ! ip -n "$h" link show pb >/dev/null 2>&1; then
         path_down
         path_up

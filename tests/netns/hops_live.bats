@@ -263,9 +263,11 @@ delay_known() {
         fi
     done
     # Into a watch that begins in the midst of it: 60 ms stand in the queue.
-    ip netns exec "$S" ping -q -c 400 -l 15 -i 0.004 -s 958 -W 1 10.9.0.2 >"$TEST_DIR/ping" 3>&- &
+    ip netns exec "$S" ping -q -c 4000 -l 15 -i 0.004 -s 958 -W 1 10.9.0.2 >"$TEST_DIR/ping" 3>&- &
     local pinging=$!
     watch --source tcx --window 1000 --protocol 1 "name:$H/vif" "name:$G/e0"
+    sleep 0.5
+    kill -INT "$pinging"
     wait "$pinging" || true
     watched
     [ "$(hop vif e0 matched)" -ge 50 ]

@@ -547,7 +547,7 @@ static void test_points_that_are_handed_in_wait_for_each_other(void **state)
             assert_int_equal(match_add(m, point, &seen, NULL, 0, NULL), 0);
             assert_int_equal(match_heard(m, point, seen.ts_ns, NULL), 0);
         }
-    assert_int_equal(match_end(m, &hops, NULL), 0);
+    assert_int_equal(match_end(m, NULL, &hops, NULL), 0);
     assert_int_equal(hops.hops[0].matched, 30000);
     assert_int_equal(hops.hops[0].delay.min, 700);
     assert_int_equal(hops.hops[0].delay.max, 700);

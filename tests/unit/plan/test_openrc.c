@@ -35,6 +35,12 @@ static void test_values(void **state)
         {"echo 'a;' ; export X=y;OS_USERNAME=b", "b"},
         {"\xef\xbb\xbfOS_USERNAME=a", "a"},
         {"read -s -p \"$USER: \" X\nOS_USERNAME=a", "a"},
+        {"read -s X; export OS_USERNAME=a", "a"},
+        {"OS_USERNAME=b\nunset X Y; export OS_USERNAME=a", "a"},
+        {"OS_USERNAME=b; unset OS_USERNAME # OS_USERNAME=a", NULL},
+        {"echo hi >&2; OS_USERNAME=a", "a"},
+        {"OS_USERNAME=a\necho hi # it; export OS_USERNAME=evil", "a"},
+        {"OS_USERNAME=a\nif [ -z \"$OS_X\" ]; then unset OS_X; fi; # x", "a"},
     };
 
     (void)state;
@@ -68,6 +74,9 @@ static void test_what_is_refused_names_its_line_and_no_value(void **state)
         {"read -p hush", "rc:1: read without a name"},
         {"export OS_PASSWORD=hush;hush", "rc:1: this is no NAME=value"},
         {"OS_PASSWORD=$'hush'", "rc:1: $'…' is not understood"},
+        {"echo x && export OS_PASSWORD=hush", "rc:1: this is shell"},
+        {"echo x | hush", "rc:1: this is shell"},
+        {"if [ -z \"$A\" ]; then unset A; fi; export OS_PASSWORD=hush", "rc:1: this is no NAME=value"},
         {"1A=hush", "rc:1: this is no NAME=value"},
         {"A=\xff", "rc:1:3: this is no text in UTF-8"},
     };
