@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What config.bats and settings_more.bats have in common: each test works in a folder of its own, without a VNPERF_ variable.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # bats sets status
 
 setup() {
     unset VNPERF_AGENT

@@ -112,7 +112,7 @@ vms=(--vm 10.1.0.1,name=v1,node=h1,net=n1,floating=198.51.100.101 --vm root@10.1
 @test "a command that gives a pipe, a namespace and SSH go together" {
     two_hosts
     box mkdir -p /run/netns
-    run_there --host 'exec:nsenter --net=/run/netns/a,name=pod' --host ssh://b -t 0.2 --json - --udpbuf 1024
+    run_there --host 'exec:nsenter --net=/run/netns/a,name=pod' --host ssh://b -t 0.2 --udpbuf 1024 -b 10M --json -
     [ "$status" -eq 0 ]
     [ "$(of 7.1 '"\(.from.name) \(.to.name) \(.to.address)"')" = "b pod 10.77.0.1" ]
     run_there --host netns:a --host ssh://b,name=other -t 0.2 --protocols T --json -

@@ -35,12 +35,14 @@ while (my $c = $s->accept) {
 PERL
 }
 
-# up MODE: its port in $port
+# up MODE…
 up() {
-    perl "$TEST_DIR/hostile.pl" "$1" >"$TEST_DIR/port-$1" 2>/dev/null 3>&- &
-    pids+=("$!")
-    wait_for 20 test -s "$TEST_DIR/port-$1"
-    port=$(cat "$TEST_DIR/port-$1")
+    local mode
+    for mode; do
+        perl "$TEST_DIR/hostile.pl" "$mode" >"$TEST_DIR/port-$mode" 2>/dev/null 3>&- &
+        pids+=("$!")
+    done
+    for mode; do wait_for 20 test -s "$TEST_DIR/port-$mode"; done
 }
 
 setup() {
@@ -74,9 +76,10 @@ said() {
         "http-redirect=names another address|$late" "http-other=what came is cut off|$late" "http-huge=sends more than 16 MiB|$late"
     ) asks=() ports=()
     ! perl -MIO::Socket::IP -e 'exit !IO::Socket::IP->new(LocalHost => "::1", LocalPort => 0, Listen => 1)' || rows+=("gmond-half6=what came is cut off|$late")
+    up "${rows[@]%%=*}"
     for row in "${rows[@]}"; do
         mode=${row%%=*}
-        up "$mode"
+        port=$(cat "$TEST_DIR/port-$mode")
         ports+=("$port")
         case $mode in
         gmond-*6) asks+=(-m "[::1]:$port") ;;

@@ -222,7 +222,7 @@ connected_to_a() {
 
 test_hops_between_two_hosts_are_told_with_how_far_their_clocks_are_known() { #@test
     two_hosts
-    run --separate-stderr box "${begin_with[@]}" "$VNPERF" hops --at ssh://a/eth0 --at ssh://b/eth0 --traffic udp --count 500 \
+    run --separate-stderr box "${begin_with[@]}" "$VNPERF" hops --at ssh://a/eth0 --at ssh://b/eth0 --traffic udp --count 200 \
         --no-calibration --json "$TEST_DIR/hops.json" ssh://a ssh://b
     printf '%s\n' "--- $status" "${stderr:=}" "$output" >&2
     [ "$status" = 0 ]

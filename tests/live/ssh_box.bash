@@ -125,7 +125,9 @@ join() {
         ip link add "$1-$3" type veth peer name "$3" netns "$1"
         ip link set "$1-$3" master "$2" up
         ip -n "$1" addr add "$4" dev "$3"
-        ip -n "$1" link set "$3" up' sh "$@"
+        ip -n "$1" link set "$3" up
+        # That nobody is at an address is known in a second.
+        ip netns exec "$1" sysctl -qw "net.ipv4.neigh.$3.retrans_time_ms=300"' sh "$@"
 }
 
 # What both kinds of machine begin with.
@@ -133,14 +135,13 @@ own_folders='
     for d in /root /home /tmp /var/tmp /dev/shm; do mount -t tmpfs -o mode=700 none $d || exit; done
     mkdir -m 700 /root/.ssh
     cp /run/keys/authorized /root/.ssh/authorized_keys
-    rm -f /run/keys/plain.$0'
+    rm -f /run/keys/plain.$0 /run/keys/pid.$0'
 
 host() {
     local commands=${2:-} stays=${3:-}
     [ -n "$commands" ] || stays=stays
     [ -z "$stays" ] || ! box test -e "/run/keys/plain.$1" || return 0
     no_host "$1"
-    box rm -f "/run/keys/pid.$1"
     # It writes its number when it listens.
     if ! box ip netns exec "${1%:*}" sh -c "$own_folders
         $commands"'
@@ -162,7 +163,8 @@ port_of() {
 
 # Nobody listens there.
 no_host() {
-    ! listening "$1" || box sh -c 'kill "$(cat "/run/keys/pid.$1")"; rm -f "/run/keys/plain.$1"' sh "$1"
+    listening "$1" || return 0
+    box sh -c 'kill "$(cat "/run/keys/pid.$1")"; rm -f "/run/keys/plain.$1"' sh "$1"
     wait_for 20 not_listening "$1"
 }
 
@@ -254,7 +256,7 @@ no_agents() {
 at() {
     local name=$1
     shift
-    box nsenter --target "$(box cat "/run/keys/pid.$name")" --mount --net -- "$@"
+    box sh -c 'exec nsenter --target "$(cat "/run/keys/pid.$0")" --mount --net -- "$@"' "$name" "$@"
 }
 
 files_at() {

@@ -125,7 +125,7 @@ vanishes() {
     two_hosts
     host d
     begin run --vm 10.77.0.1,name=v1,node=h1,net=n1 --vm 10.77.0.2,name=v2,node=h2,net=n1 --vm 10.77.0.4,name=v3,node=h1,net=n2 \
-        -t 8 --protocols T --scenarios 2.1,3.1,4.1
+        -t 6 --warmup 0 --protocols T --scenarios 2.1,3.1,4.1
     # The second one runs.
     wait_for 60 arriving a 10.77.0.4
     vanishes d
