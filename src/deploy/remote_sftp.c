@@ -5,6 +5,7 @@
  * libssh's SFTP waits for each answer, without an end of its own: whoever does not answer in time has the connection closed under
  * it. What other programs on it say stays in libssh until the file is there, well below a second as a rule.
  */
+#include "base/auto.h"
 #include "deploy/remote_session.h"
 
 #include <errno.h>

@@ -66,16 +66,15 @@ said() {
 }
 
 @test "monitors that are slow, cut, too large, of another charset, or not what they should be" {
-    local mode words port row
-    # On a machine under load what is large, or late, may be told by its deadline alone.
+    local mode words port row try wrong
     local late="in time|came within 2 s|timed out"
     local -a rows=(
-        "gmond-huge=sends more than|$late" "gmond-half=what came is cut off|$late" "gmond-charset=unknown encoding|$late"
-        "gmond-laughs=defines entities|$late" "gmond-silent=$late" "http-silent=$late" "https-silent=$late"
-        "http-cut=bytes remaining|$late" "http-drip=$late" "http-404=it answered HTTP 404|$late"
-        "http-redirect=names another address|$late" "http-other=what came is cut off|$late" "http-huge=sends more than 16 MiB|$late"
+        "gmond-huge=sends more than" "gmond-half=what came is cut off" "gmond-charset=unknown encoding"
+        "gmond-laughs=defines entities" "gmond-silent=$late" "http-silent=$late" "https-silent=$late"
+        "http-cut=bytes remaining" "http-drip=$late" "http-404=it answered HTTP 404"
+        "http-redirect=names another address" "http-other=what came is cut off" "http-huge=sends more than 16 MiB"
     ) asks=() ports=()
-    ! perl -MIO::Socket::IP -e 'exit !IO::Socket::IP->new(LocalHost => "::1", LocalPort => 0, Listen => 1)' || rows+=("gmond-half6=what came is cut off|$late")
+    ! perl -MIO::Socket::IP -e 'exit !IO::Socket::IP->new(LocalHost => "::1", LocalPort => 0, Listen => 1)' || rows+=("gmond-half6=what came is cut off")
     up "${rows[@]%%=*}"
     for row in "${rows[@]}"; do
         mode=${row%%=*}
@@ -87,12 +86,18 @@ said() {
         *) asks+=(-m "${mode%%-*}://127.0.0.1:$port/metrics") ;;
         esac
     done
-    run --separate-stderr vnperf test local local --icmp -t 0.3 --json "$TEST_DIR/run.json" "${asks[@]}"
-    printf '%s\n' "$status" "$output" "${stderr:-}"
-    [ "$status" -eq 0 ]
-    [ "$(json '.scenarios[0].measurements[0].received > 0' "$TEST_DIR/run.json")" = true ]
-    for row in "${!rows[@]}"; do
-        words=${rows[$row]#*=}
-        said "${ports[$row]}" "$words"
+    # On a machine under load what is large, or late, may be told by its deadline alone: then once more.
+    for try in 1 2 3; do
+        wrong=0
+        run --separate-stderr vnperf test local local --icmp -t 0.3 --json "$TEST_DIR/run.json" "${asks[@]}"
+        printf '%s\n' "try $try: $status" "$output" "${stderr:-}"
+        [ "$status" -eq 0 ]
+        [ "$(json '.scenarios[0].measurements[0].received > 0' "$TEST_DIR/run.json")" = true ]
+        for row in "${!rows[@]}"; do
+            words=${rows[$row]#*=}
+            said "${ports[$row]}" "$words" || wrong=1
+        done
+        [ "$wrong" = 1 ] || break
     done
+    [ "$wrong" = 0 ]
 }

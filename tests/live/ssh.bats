@@ -167,6 +167,16 @@ no end of line" ]
     nothing_far a
 }
 
+@test "SFTP that never answers costs its time, and is said" {
+    local few=(sh uname chmod rm id sleep)
+    box sh -c 'mkdir -p /run/keys/few; for p; do ln -sf "$(command -v "$p")" "/run/keys/few/$p"; done; echo "SetEnv PATH=/run/keys/few" >>/run/keys/sshd_config' sh "${few[@]}"
+    box sed -i 's/^Subsystem.*/Subsystem sftp sleep 3000/' /run/keys/sshd_config
+    host a :
+    test_ssh ssh://a ssh://a --rr -t 0.2 --address 10.77.0.1
+    [ "$status" -eq 4 ]
+    [[ "$stderr" = *"did not take the agent by SFTP within 15 s"* ]]
+}
+
 @test "dropbear, which has no SFTP" {
     skip_unless_command dropbear dropbearkey
     host a

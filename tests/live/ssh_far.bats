@@ -49,9 +49,9 @@ settled() {
     done
 }
 
-# The hosts are as they were (looking takes long: few tries), no ledger and no temporary file is left here.
+# The hosts are as they were (looking takes long), no ledger and no temporary file is left here.
 all_as_before() {
-    wait_for 1 as_before "$@" || {
+    wait_for 10 as_before "$@" || {
         diff "$TEST_DIR/before" "$TEST_DIR/after"
         return 1
     }
