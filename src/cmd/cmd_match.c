@@ -218,8 +218,9 @@ static void match_widen_more(struct match_job *job)
             job->hops = wide;
         } else {
             hops_done(&wide);
-            break;
         }
+        if (r < 0 || job->signal_number)
+            return;
     }
 }
 
@@ -227,9 +228,11 @@ static void match_widen(struct match_job *job)
 {
     if (job->signal_number || !match_looks_late(&job->hops))
         return;
+    /* What no longer window catches was not late: losses are losses. */
     if (!job->f->window_ns && match_rereads(job))
         match_widen_more(job);
-    hops_late_bounds(&job->hops);
+    else
+        hops_late_bounds(&job->hops);
 }
 
 static int match_logs(struct match_job *job, FILE *logs[2], struct err *err)

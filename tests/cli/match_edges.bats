@@ -178,3 +178,31 @@ END
     [[ "${stderr:-}" = *"none of the packets of a.pcapng has a time"* ]]
     [[ "${stderr:-}" != *"no IP"* ]]
 }
+
+@test "a window that was given and is too short for some: losses are bounds, and it is named" {
+    captures t "t + (300 * 10**6 if i % 100 == 50 else 20000)"
+    run --separate-stderr vnperf match a.pcap b.pcap --window 100ms --json got.json
+    [ "$(jq -c '.hops[0] | [.matched, .lost, .lost_is_bound, .only_later]' got.json)" = "[5940,60,true,60]" ]
+    [[ "$(warning)" = *"a longer --window tells"* ]]
+    run --separate-stderr vnperf match a.pcap b.pcap --window 1s --json got.json
+    [ "$(jq -c '.hops[0] | [.matched, .lost, .lost_is_bound, .only_later]' got.json)" = "[6000,0,null,0]" ]
+}
+
+@test "far more packets before the first that came than can be put off are not counted as lost" {
+    "$VNPERF_BUILD/tests/capture/generate" --scenario speed --packets 1300000 --out s >/dev/null
+    # The last 50,000 of B alone.
+    python3 - <<'END'
+import struct
+with open("s/B.pcap", "rb") as f:
+    head, rest = f.read(24), f.read()
+at, begins = 0, []
+while at < len(rest):
+    begins.append(at)
+    at += 16 + struct.unpack_from("<I", rest, at + 8)[0]
+with open("last.pcap", "wb") as f:
+    f.write(head + rest[begins[-50000]:])
+END
+    run --separate-stderr vnperf match s/A.pcap last.pcap --json got.json
+    [ "$(jq -c '.hops[0] | [.matched, .lost]' got.json)" = "[50000,0]" ]
+    [[ "$(warning)" = *"are not among LOST"* ]]
+}
