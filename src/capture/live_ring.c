@@ -61,8 +61,9 @@ struct live_ring {
     unsigned turn; /* the point to be looked at first */
     /* CLOCK_MONOTONIC: from then on an empty ring stays empty; 0 not stopped. Who stops is not who reads. */
     _Atomic uint64_t dry_ns;
-    uint64_t stop_ns; /* wall clock; written before dry_ns */
-    unsigned n_told;  /* points of which that was handed out */
+    uint64_t stop_ns;         /* wall clock; written before dry_ns */
+    uint64_t open_ns;         /* wall clock: all points are watched */
+    unsigned n_begun, n_told; /* points of which its begin and its end were handed out */
     /*
      * Rings begin one after the other. Packets count from when all do (wall clock; 0 all): what passed some point earlier is remembered,
      * so that it is missed at none.
@@ -195,6 +196,7 @@ int live_ring_open(const struct live_options *options, bool settle, struct live_
     }
     if (settle)
         ring_settle(ring);
+    ring->open_ns = settle ? ring->start_ns : clock_wall_ns();
     *ret_ring = ring;
     return 0;
 }
@@ -492,6 +494,12 @@ int live_ring_read(struct live_ring *ring, uint64_t timeout_ns, unsigned *ret_po
     int r;
 
     ring->n_flows = ring->next_flow = 0;
+    /* Each is watched from here on: when others are busy, a quiet one is heard of late. */
+    if (ring->n_begun < ring->options.n_points) {
+        *ret_point = ring->n_begun++;
+        *ret_heard_ns = ring->open_ns;
+        return 0;
+    }
     got = ring_round(ring, ret_point, ret_seen, n);
     /* All has come: each point was watched until the end, whatever it saw last. */
     while (got == 0 && dry && ring->n_told < ring->options.n_points) {

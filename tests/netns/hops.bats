@@ -445,3 +445,40 @@ test_the_man_page_tells_what_is_counted_and_where() { #@test
     done
     ! command -v scdoc >/dev/null || scdoc <"$TEST_DIR/page" | grep -q '^\.TH "vnperf-hops" "1"'
 }
+
+# The other point watched to the end, and saw nothing: what was lost near the end counts too, but for the last window.
+test_what_is_all_lost_counts_to_the_end_by_every_source() { #@test
+    ip netns exec "$h" nft -f - <<<'table bridge lose { chain forward { type filter hook forward priority 0; oifname "pb" drop; }; }'
+    ip -n "$a" neigh replace 10.99.0.2 lladdr "$(ip netns exec "$b" cat /sys/class/net/eth0/address)" dev eth0
+    ping_begin 0.002
+    for source in tcx af_packet; do
+        # Nothing is paired: that ends with 1.
+        run vnperf hops --json "$doc" --no-calibration --at "netns:$h/pa" --at "netns:$h/pb" --capture "$source" --filter icmp --for 1s
+        echo "$output"
+        [ "$status" = 1 ]
+        [ "$(hop 0 1 '.matched')" = 0 ]
+        [ "$(value '.points[0].seen >= 100')" = true ]
+        # The last 100 ms of them might have come.
+        [ "$(hop 0 1 '.lost')" -ge $(($(value '.points[0].seen') * 7 / 10)) ]
+    done
+    ping_end
+    ip -n "$a" neigh del 10.99.0.2 dev eth0
+}
+
+test_an_interface_that_is_renamed_has_not_vanished() { #@test
+    ping_begin
+    for source in tcx af_packet; do
+        hops_begin --at "netns:$h/pa" --at "netns:$h/pb" --capture "$source" --for 2s
+        ip -n "$h" link set pb name pz || {
+            ip -n "$h" link set pb down
+            ip -n "$h" link set pb name pz
+            ip -n "$h" link set pz up
+        }
+        hops_ended
+        ip -n "$h" link set pz name pb
+        [ "$code" = 0 ]
+        [ "$(value '[.points[].vanished] | any')" = false ]
+        [ "$(hop 0 1 '.lost_is_bound')" != true ]
+    done
+    ping_end
+}

@@ -151,7 +151,7 @@ test_merged_and_cut_segments_are_all_found() { #@test
         [ "$got" = "$wanted" ]
     done
     replay af_packet p gro gro_wrap gro_troubled tso tso_loss tso_troubled
-    compare 'matched lost duplicated reordered only_later' "$POINT_FIELDS" gro gro_wrap gro_troubled tso tso_loss tso_troubled
+    compare 'matched+ambiguous lost duplicated reordered only_later' "$POINT_FIELDS" gro gro_wrap gro_troubled tso tso_loss tso_troubled
 }
 
 # Once two may be meant the kernel says so of all that follow: never does it time one that it might have mistaken.
