@@ -76,7 +76,8 @@ static void test_what_is_refused_names_its_line_and_no_value(void **state)
         {"OS_PASSWORD=$'hush'", "rc:1: $'…' is not understood"},
         {"echo x && export OS_PASSWORD=hush", "rc:1: this is shell"},
         {"echo x | hush", "rc:1: this is shell"},
-        {"if [ -z \"$A\" ]; then unset A; fi; export OS_PASSWORD=hush", "rc:1: this is no NAME=value"},
+        {"if [ -z \"$A\" ]; then unset A; fi; export OS_PASSWORD=hush",
+         "rc:1: this is no NAME=value"},
         {"1A=hush", "rc:1: this is no NAME=value"},
         {"A=\xff", "rc:1:3: this is no text in UTF-8"},
     };
