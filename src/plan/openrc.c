@@ -167,10 +167,9 @@ static const char *openrc_skip(const char *s, const char *stops)
     for (; *s && *s != '\n' && (quote || !strchr(stops, *s)); s++)
         if (!quote && *s == '#' && isblank((unsigned char)s[-1]))
             return s;
-        else if (!quote && *s == '>' && s[1] == '&')
-            s++;
-        else if (*s == '\\' && quote != '\'' && s[1] && s[1] != '\n')
-            s++;
+        else if ((!quote && *s == '>' && s[1] == '&') ||
+                 (*s == '\\' && quote != '\'' && s[1] && s[1] != '\n'))
+            s++; /* as one */
         else if (*s == quote)
             quote = 0;
         else if (!quote && (*s == '"' || *s == '\''))
