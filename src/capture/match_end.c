@@ -158,7 +158,8 @@ static void end_clocks(struct match *m, bool order_told)
     for (unsigned k = 1; k < m->n; k++) {
         int64_t ns = m->point[k].apart_ns;
 
-        if (!m->point[k].apart || (order_told && llabs(ns) < end_clock_ns))
+        if (!m->point[k].apart || m->point[k].has_offset ||
+            (order_told && llabs(ns) < end_clock_ns))
             continue;
         end_warn(m,
                  "the clock of point %s is about %s %s that of point %s: delays are by the "

@@ -177,8 +177,8 @@ static void hops_note_hop(const struct hops_note *n, const json_t *hop, const ch
     if (later)
         hops_note_say(n, "%s to %s: %llu packet%s seen at %s and not before it", from, to,
                       (unsigned long long)later, later == 1 ? " was" : "s were", to);
-    /* A wrong order is told already. */
-    if (doc_number(hop, "delay_ns.min", &min_ns) && min_ns < 0 &&
+    /* How well clocks are known, and a wrong order, are told already. */
+    if (doc_number(hop, "delay_ns.min", &min_ns) && min_ns < -bound_ns &&
         !strstr(warning, "the order given puts"))
         hops_note_say(n,
                       "%s to %s: delays below 0: the clocks of the two points disagree (--offset "
