@@ -153,6 +153,10 @@ static void limit_udp(struct measurement *m)
                   lost > 0 ? in_socket / lost * 100 : 0);
     else if (loss > target)
         limit_say(m, LIMIT_PATH, "the path lost %.3g %%", loss * 100);
+    else if (m->searched && m->limit == LIMIT_SENDER && offered < reached_share * asked)
+        limit_say(m, LIMIT_SENDER,
+                  "the path took all that the sender could offer, %.0f %% of its best short probe",
+                  offered / asked * 100);
     else if (m->searched && m->limit == LIMIT_SENDER)
         limit_say(m, LIMIT_SENDER, "the path took all that the sender could offer");
     else if (m->searched)

@@ -55,7 +55,8 @@ static void warning_udp(struct measurement *m, bool v6)
     uint64_t mtu = metric_get(&m->sender.metrics, METRIC_pmtu_bytes);
     uint64_t headers = v6 ? 48 : 28, packet = m->payload_bytes + headers;
 
-    if (asked > 0 && offered < offered_share * asked)
+    /* Where the sender is the limit, less than its best short probe is what it can do, and the limit's reason says so. */
+    if (asked > 0 && offered < offered_share * asked && !(m->searched && m->limit == LIMIT_SENDER))
         warning_note(m, "the sender offered only %.0f %% of %s", offered / asked * 100,
                      m->searched ? "the rate that was found" : "the requested rate");
     if (metric_get(&m->headline, METRIC_duplicated))

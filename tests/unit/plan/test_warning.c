@@ -97,6 +97,32 @@ static void test_foreign_peers_are_named(void **state)
     says(&m, "counted with iperf3 at the far end");
 }
 
+/* A sender that is the limit itself offers what it can: no rate of the path's was missed. */
+static void test_a_rate_that_was_not_offered_is_told_unless_the_sender_is_the_limit(void **state)
+{
+    static const struct {
+        bool searched;
+        enum limit limit;
+        const char *words;
+    } rows[] = {
+        {false, LIMIT_SENDER, "the sender offered only 70 % of the requested rate"},
+        {true, LIMIT_PATH, "the sender offered only 70 % of the rate that was found"},
+        {true, LIMIT_SENDER, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct measurement m = {
+            .kind = FLOW_UDP_STREAM, .searched = rows[i].searched, .limit = rows[i].limit};
+
+        m.search.confirmed = true;
+        metric_put_real(&m.headline, METRIC_requested_bps, 1e8);
+        metric_put_real(&m.headline, METRIC_offered_bps, 0.7e8);
+        warning_judge(&m, false);
+        says(&m, rows[i].words);
+    }
+}
+
 static void test_groups_are_cut_into_fragments_too(void **state)
 {
     struct measurement m = {.kind = FLOW_MULTICAST, .payload_bytes = 8192};
@@ -124,6 +150,8 @@ int main(void)
         cmocka_unit_test(test_a_latency_says_where_its_ends_ran),
         cmocka_unit_test(test_missed_slots_and_unanswered_requests_are_told),
         cmocka_unit_test(test_foreign_peers_are_named),
+        cmocka_unit_test(
+            test_a_rate_that_was_not_offered_is_told_unless_the_sender_is_the_limit),
         cmocka_unit_test(test_groups_are_cut_into_fragments_too),
         cmocka_unit_test(test_a_sender_that_was_to_be_lean_and_copied_is_told),
     };
