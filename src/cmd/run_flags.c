@@ -265,7 +265,9 @@ const struct option_row run_flags_rows[] = {
      FLOW_MAX_FLOWS, NULL, NULL},
     {"cc", 0, "NAME", "TCP congestion control (cubic)", TEXT(cc)},
     {"io", 0, "HOW",
-     "TCP streams: app copies as an application does, lean leaves the copies out (app)",
+     "TCP streams: app copies as an application does, lean leaves the copies out, one flow within "
+     "a "
+     "machine on one CPU (app)",
      OPTION_CALL, 0, 0, 0, 0, run_set_io, "app lean"},
     {"gso", 0, "N", "UDP datagrams of one send call as one: 1, N, auto (1)", OPTION_CALL, 0, 0, 0,
      0, run_set_gso, "1 auto"},

@@ -212,7 +212,9 @@ const struct option_row test_flags_rows[] = {
     OPTIONS_REPEAT_ROWS(AT(pair.repeat), test_set_seed),
     {"spin", 0, NULL, "both ends of RR and STAMP wait spinning, not asleep", FLAG(spin)},
     {"io", 0, "HOW",
-     "TCP streams: app copies as an application does, lean leaves the copies out (app)",
+     "TCP streams: app copies as an application does, lean leaves the copies out, one flow within "
+     "a "
+     "machine on one CPU (app)",
      OPTION_CALL, 0, 0, 0, 0, test_set_io, "app lean"},
     {"gso", 0, "N", "UDP datagrams of one send call as one: 1, N, auto (1)", OPTION_CALL, 0, 0, 0,
      0, test_set_gso, "1 auto"},

@@ -88,8 +88,9 @@ struct measurement {
     struct flow_result receiver;
     enum limit limit;
     char limit_reason[160];
-    char placement[12]; /* RR on one machine: "same" or "different" CPU; else "" */
-    char warning[480];  /* what a reader must know about this number; "" nothing */
+    char placement
+        [12]; /* RR, and streams that are pinned, on one machine: "same" or "different" CPU; else "" */
+    char warning[480]; /* what a reader must know about this number; "" nothing */
     bool searched;
     struct search search;
     struct node_cpus cpu; /* of the machines that are looked at, over the window */

@@ -109,6 +109,10 @@ static void limit_tcp(struct measurement *m)
         limit_say(m, LIMIT_RECEIVER, "the receiver's thread used %.0f %% of its CPU", r_busy * 100);
     else if (s_busy >= busy_share)
         limit_say(m, LIMIT_SENDER, "the sender's thread used %.0f %% of its CPU", s_busy * 100);
+    else if (strcmp(m->placement, "same") == 0 && s_busy + r_busy >= busy_share)
+        limit_say(m, r_busy > s_busy ? LIMIT_RECEIVER : LIMIT_SENDER,
+                  "the two ends' threads used %.0f %% and %.0f %% of the one CPU they were put on",
+                  s_busy * 100, r_busy * 100);
     else if (limit_by_held(m))
         return;
     else if (limit_crowded(s))

@@ -145,13 +145,15 @@ static void measure_headline_asks(struct measurement *m)
     measure_headline_asks_in_socket(m);
 }
 
+/* Where the two ends ran at the end; a stream's threads wander, unless they were bound. */
 static void measure_placement(struct measurement *m)
 {
     const struct metric_set *s = &m->sender.metrics, *r = &m->receiver.metrics;
+    enum metric cpu = flow_kind_asks(m->kind) ? METRIC_cpu : METRIC_pinned_cpu;
 
-    if (s->has[METRIC_cpu] && r->has[METRIC_cpu])
+    if (s->has[cpu] && r->has[cpu])
         snprintf(m->placement, sizeof m->placement, "%s",
-                 metric_get(s, METRIC_cpu) == metric_get(r, METRIC_cpu) ? "same" : "different");
+                 metric_get(s, cpu) == metric_get(r, cpu) ? "same" : "different");
 }
 
 /* Where the parts of one direction are: of a foreign peer the client tells what it said. */
@@ -210,10 +212,10 @@ static int measure_fill(struct measurement *m, const struct session_pair *pair, 
         r = node_cpus_copy(&t->cpu, &m->cpu);
     if (pair->n_servers > 1)
         text_copy(m->to, sizeof m->to, pair->server[server]->name);
+    if (pair->path->same_machine && pair->n_servers)
+        measure_placement(m);
     if (flow_kind_asks(m->kind)) {
         measure_headline_asks(m);
-        if (pair->path->same_machine && pair->n_servers)
-            measure_placement(m);
     } else {
         measure_headline_stream(m);
         if (m->peer != FLOW_PEER_AGENT)
@@ -326,12 +328,17 @@ static int measure_warmed(struct session_pair *pair, struct measure_ask *ask,
 /*
  * Where nobody chose CPUs and both ends share them, the scheduler would choose between two quite different numbers from one
  * run to the next: on one CPU an answer is a switch of threads, on two it wakes a sleeping CPU. So sleeping ends are put on
- * one, spinning ends on two, and the result says so.
+ * one, spinning ends on two, and the result says so. One lean flow one way is as two-faced: its receiver has so little to do
+ * that a second CPU costs more than it gives.
  */
 static void measure_pin(const struct measure_path *path, struct measure_ask *ask)
 {
-    if (!path->same_machine || !path->server || ask->spec.pin || ask->pin_server ||
-        !flow_kind_asks(ask->spec.kind))
+    const struct flow_spec *spec = &ask->spec;
+    bool lean = spec->kind == FLOW_TCP_STREAM && spec->io == FLOW_IO_LEAN && spec->n_flows == 1 &&
+                spec->direction != FLOW_BOTH;
+
+    if (!path->same_machine || !path->server || spec->pin || ask->pin_server ||
+        (!lean && !flow_kind_asks(spec->kind)))
         return;
     ask->spec.pin = 1;
     ask->pin_server = ask->spec.spin ? 2 : 1;

@@ -240,6 +240,25 @@ os.execvp(sys.argv[1], sys.argv[1:])'
     failed 2 "neither same, spread nor two CPUs" vnperf test local local --rr --cpu 1
 }
 
+@test "one lean flow one way has both ends on one CPU unless --cpu says otherwise; a flow that copies is left to the scheduler" {
+    local ask pinned
+    while read -r pinned ask; do
+        # shellcheck disable=SC2086 # words of a row
+        run --separate-stderr vnperf test local local --tcp -t 0.1 $ask --json -
+        [ "$status" -eq 0 ]
+        [ "$(json '.scenarios[0].measurements[0].pinned // false')" = "$pinned" ]
+        [ "$(json '[.. | objects | .pinned_cpu? | values] | unique | length')" = "$([ "$pinned" = true ] && echo 1 || echo 0)" ]
+    done <<'END'
+true --io lean
+true --io lean --reverse
+false --io lean --flows 2
+false --io lean --bidir
+false --io app
+END
+    run --separate-stderr vnperf test local local --tcp -t 0.1 --io lean --json -
+    [ "$(json '.scenarios[0].measurements[0].placement')" = same ]
+}
+
 @test "what another program's server cannot do is refused before anything starts" {
     failed 2 "the search needs our own agent" vnperf test local iperf3://127.0.0.1 --udp --loss 1%
     failed 2 "towards itself only" vnperf test local iperf2://127.0.0.1 --reverse

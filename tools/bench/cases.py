@@ -31,7 +31,7 @@ SHARE = 1400 / 1442
 
 CASES = [
     Case("tcp1", "tcp", "TCP, 1 flow", "gbps", TCP,
-         each("tcp1", "vnperf-lean vnperf-lean-same vnperf iperf3 iperf3-Z iperf2 nuttcp qperf sockperf")),
+         each("tcp1", "vnperf-lean vnperf-lean-two vnperf iperf3 iperf3-Z iperf2 nuttcp qperf sockperf")),
     Case("tcp4", "tcp", "TCP, 4 flows", "gbps", TCP, each("tcp4", "vnperf-lean vnperf iperf3 iperf3-Z iperf2 nuttcp")),
     Case("tcp64", "tcp", "TCP, 64 flows", "gbps", TCP, each("tcp64", "vnperf-lean vnperf iperf3 iperf3-Z iperf2")),
     Case("udp64", "udp", "UDP, 64 B, one datagram a packet", "rx_pps", UDP + " search_s",

@@ -174,7 +174,8 @@ over the bytes that the receiving device counted. MiB is the sum of the largest 
 took: a run with more than %d %% was repeated once, and is set aside where enough others stay ("runs": used/made)."""
 
 TOOLS = """`vnperf` is `--io app` (copies as an application does, iperf3's way), or the UDP search at no loss; `vnperf-lean` is `--io lean`
-(the path without the copies), `vnperf-lean-same` the same with both ends on one CPU; `vnperf-blast` sends as fast as it can
+(the path without the copies; one flow of it on one CPU, as between two namespaces without `--cpu`), `vnperf-lean-two` one flow
+of it on two CPUs; `vnperf-blast` sends as fast as it can
 without a search; `vnperf-spin` waits spinning. Peers as Debian packages them, with their defaults; `sockperf-nb` is sockperf
 `--nonblocked`. Percentiles of ours stand on steps of up to 1 %, so that "no worse" is a ratio of at most 1.01."""
 

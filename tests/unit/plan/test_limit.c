@@ -26,7 +26,8 @@ struct row {
     enum flow_peer peer;
     uint64_t gap_ns;
     bool spin;
-    const char *cc; /* NULL: none */
+    const char *placement; /* NULL: not known */
+    const char *cc;        /* NULL: none */
     struct value headline[VALUES], sender[VALUES], receiver[VALUES];
     enum limit limit;
     const char *word;
@@ -54,6 +55,15 @@ static const struct row rows[] = {
      .headline = {M(requested_bps, 1e8), M(throughput_bps, 0.5e8)},
      .sender = {M(window_ns, 1e9), M(busiest_thread_share, 0.97)}, .limit = LIMIT_SENDER,
      .word = "sender's thread used 97 %"},
+    {"TCP, both ends fill the CPU that they share", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
+     .placement = "same",
+     .sender = {M(window_ns, 1e9), M(busy_ns, 1e9), M(busiest_thread_share, 0.8)},
+     .receiver = {M(busiest_thread_share, 0.18)}, .limit = LIMIT_SENDER,
+     .word = "80 % and 18 % of the one CPU"},
+    {"TCP, both ends as busy on a CPU each", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
+     .placement = "different",
+     .sender = {M(window_ns, 1e9), M(busy_ns, 1e9), M(busiest_thread_share, 0.8)},
+     .receiver = {M(busiest_thread_share, 0.18)}, .limit = LIMIT_PATH, .word = "neither end"},
     {"TCP, receiver busy", FLOW_TCP_STREAM, false, LIMIT_UNKNOWN,
      .sender = {M(window_ns, 1e9), M(busiest_thread_share, 0.96)},
      .receiver = {M(window_ns, 1e9), M(busiest_thread_share, 0.99)}, .limit = LIMIT_RECEIVER,
@@ -186,6 +196,8 @@ static void test_verdicts(void **state)
         put(&m.headline, rows[i].headline);
         put(&m.sender.metrics, rows[i].sender);
         put(&m.receiver.metrics, rows[i].receiver);
+        if (rows[i].placement)
+            text_copy(m.placement, sizeof m.placement, rows[i].placement);
         if (rows[i].cc)
             text_copy(m.sender.congestion_control, sizeof m.sender.congestion_control, rows[i].cc);
         limit_judge(&m);

@@ -150,8 +150,7 @@ int main(void)
         cmocka_unit_test(test_a_latency_says_where_its_ends_ran),
         cmocka_unit_test(test_missed_slots_and_unanswered_requests_are_told),
         cmocka_unit_test(test_foreign_peers_are_named),
-        cmocka_unit_test(
-            test_a_rate_that_was_not_offered_is_told_unless_the_sender_is_the_limit),
+        cmocka_unit_test(test_a_rate_that_was_not_offered_is_told_unless_the_sender_is_the_limit),
         cmocka_unit_test(test_groups_are_cut_into_fragments_too),
         cmocka_unit_test(test_a_sender_that_was_to_be_lean_and_copied_is_told),
     };
