@@ -187,7 +187,7 @@ def document(results, others, load, took_s, rounds, seconds):
     marks, missed = marks_table(results)
     parts = ["# Benchmarks", HOW % round(100 * results.most_foreign)]
     facts = machine_facts() + [
-        ("rounds", "%d of %d s each; %.0f minutes in all" % (rounds, seconds, took_s / 60)),
+        ("rounds", "%d of %d s each, TCP streams %d s; %.0f minutes in all" % (rounds, seconds, 2 * seconds, took_s / 60)),
         ("load before and after", "%s; %s" % load)]
     parts.append(table(["", ""], [list(f) for f in facts]))
     if marks:
