@@ -24,7 +24,5 @@ int bpf_sys_update(int map, uint32_t key, const void *value);
 int bpf_sys_load(const uint64_t *insns, size_t n, const char *name, struct err *err);
 /* -EINVAL, -EBADF: this kernel has no tcx. */
 int bpf_sys_link(int program, uint32_t ifindex, uint32_t attach_type);
-/* The interface a tcx link hangs at; 0 it has vanished; negative errno. */
-int bpf_sys_link_ifindex(int link);
 /* Places that a per-CPU value has: as many as the machine may ever have CPUs. */
 int bpf_sys_cpus(void);

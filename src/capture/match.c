@@ -400,18 +400,22 @@ int match_add(struct match *m, unsigned point, const struct seen *seen, const ui
     return match_live(m, err);
 }
 
+void match_watched(struct match *m, unsigned point, uint64_t first_ns, uint64_t last_ns)
+{
+    struct point_state *p = &m->point[point];
+
+    p->heard_first_ns = p->heard_first_ns ? p->heard_first_ns : first_ns;
+    p->heard_last_ns = last_ns > p->heard_last_ns ? last_ns : p->heard_last_ns;
+}
+
 int match_heard(struct match *m, unsigned point, uint64_t ts_ns, struct err *err)
 {
     if (point >= m->n)
         return err_say(err, "there is no point %u", point);
     if (ts_ns > m->queue[point].heard_ns)
         m->queue[point].heard_ns = ts_ns;
-    if (ts_ns != UINT64_MAX) {
-        struct point_state *p = &m->point[point];
-
-        p->heard_first_ns = p->heard_first_ns ? p->heard_first_ns : ts_ns;
-        p->heard_last_ns = ts_ns > p->heard_last_ns ? ts_ns : p->heard_last_ns;
-    }
+    if (ts_ns != UINT64_MAX)
+        match_watched(m, point, ts_ns, ts_ns);
     return match_live(m, err);
 }
 

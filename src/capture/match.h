@@ -91,6 +91,8 @@ int match_add(struct match *match, unsigned point, const struct seen *seen, cons
 void match_add_flow(struct match *match, uint32_t flow, const struct seen_flow *words);
 /* The point's clock has come so far, and it watched, though it saw nothing: the others need not wait for it. UINT64_MAX: it has ended. */
 int match_heard(struct match *match, unsigned point, uint64_t ts_ns, struct err *err);
+/* The point watched from then to then by its clock, whatever is handed in; the others wait for it all the same. */
+void match_watched(struct match *match, unsigned point, uint64_t first_ns, uint64_t last_ns);
 /* No more will come: what is left is matched. names are for sentences, NULL: numbers; the points' own and counters are the caller's. */
 int match_end(struct match *match, const char *const names[], struct hops *ret_hops,
               struct err *err);

@@ -326,6 +326,22 @@ struct missing {
     bool now; /* decide: nothing more will come */
 };
 
+/* As many are put off as may be: what is known by now decides, as the end would; else how many they are is kept, and no more. */
+static void count_crowded(struct match *m, unsigned way, unsigned hop, uint64_t ns, uint32_t flow)
+{
+    struct side *side = &m->side[way][hop];
+    bool watched = count_watched(m, way, hop, ns, false);
+
+    if (watched && count_related(m))
+        count_lost_now(m, side, ns, flow);
+    else if (watched)
+        side->unrelated++;
+    else if (side->first_match_ns <= side->last_match_ns && ns > side->last_match_ns)
+        side->later_lost++;
+    else
+        side->beyond++;
+}
+
 /*
  * Seen at the hop's from at ns and nowhere behind. It counts between the first and last packet that came, and as long as the
  * other point is known to have watched; what is behind the last one so far is put off unless it is now or never. Of many that
@@ -360,10 +376,8 @@ static int count_lost(struct match *m, unsigned way, unsigned hop, const struct 
                                           .ambiguous = missing->ambiguous,
                                           .way = (uint8_t)way,
                                           .hop = (uint8_t)hop});
-    if (r == -ENOSPC && any && ns > side->last_match_ns)
-        side->later_lost++;
-    else if (r == -ENOSPC)
-        side->beyond++;
+    if (r == -ENOSPC)
+        count_crowded(m, way, hop, ns, missing->flow);
     return r == -ENOMEM ? r : 0;
 }
 
@@ -487,6 +501,13 @@ void count_deferred(struct match *m)
         (void)count_missing(m, way >= 0 ? (unsigned)way : count_guess(m, d->point), &missing);
     }
     m->n_deferred = 0;
+    for (unsigned way = 0; way < 2; way++)
+        for (unsigned k = 0; k < m->n; k++) {
+            struct side *side = &m->side[way][k];
+
+            *(count_related(m) ? &side->hop.lost : &side->beyond) += side->unrelated;
+            side->unrelated = 0;
+        }
 }
 
 void count_done(struct match *m)

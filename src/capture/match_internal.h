@@ -59,7 +59,8 @@ struct side {
     bool any;
     uint64_t first_match_ns, last_match_ns; /* at from: losses count between */
     uint64_t beyond;     /* seen at from alone, when to may not have watched: not counted as lost */
-    uint64_t later_lost; /* beyond what is deferred: count when a match follows */
+    uint64_t later_lost; /* beyond what is deferred: count when a match follows, */
+    uint64_t unrelated;  /* and when anything was matched: to watched then */
     uint64_t
         alike; /* lost, as the counts tell, or still under way when a capture ended: which of many nothing tells */
     int64_t longest_ns; /* see match_pair.c */

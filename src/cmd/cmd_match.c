@@ -199,8 +199,8 @@ static bool match_rereads(const struct match_job *job)
     return !job->packets.out;
 }
 
-/* The window found out by itself caught too few, as it looks: longer ones, as long as they catch more. */
-static void match_widen_more(struct match_job *job)
+/* The window found out by itself caught too few, as it looks: longer ones, as long as they catch more. False: not tried to the end. */
+static bool match_widen_more(struct match_job *job)
 {
     static const uint64_t windows_ns[] = {1000000000, 4000000000};
     struct err err = {0};
@@ -220,18 +220,18 @@ static void match_widen_more(struct match_job *job)
             hops_done(&wide);
         }
         if (r < 0 || job->signal_number)
-            return;
+            return false;
     }
+    return true;
 }
 
-static void match_widen(struct match_job *job)
+/* whole: the files were read to their ends, so that it is worth while to read them anew. */
+static void match_widen(struct match_job *job, bool whole)
 {
-    if (job->signal_number || !match_looks_late(&job->hops))
+    if (!match_looks_late(&job->hops))
         return;
     /* What no longer window catches was not late: losses are losses. */
-    if (!job->f->window_ns && match_rereads(job))
-        match_widen_more(job);
-    else
+    if (!whole || job->f->window_ns || !match_rereads(job) || !match_widen_more(job))
         hops_late_bounds(&job->hops);
 }
 
@@ -406,8 +406,7 @@ static int match_run_captures(struct match_job *job, struct err *err)
         return EXIT_ENVIRONMENT;
     }
     r = match_captures(job, job->f->window_ns, &job->hops, err);
-    if (r == 0)
-        match_widen(job);
+    match_widen(job, r == 0 && job->signal_number == 0);
     if (r < 0 && job->hops.n_points == 0) {
         log_say(LOG_ERROR, "%s", err->text);
         match_packets_close(job, NULL);

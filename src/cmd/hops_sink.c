@@ -13,8 +13,9 @@
 enum { SINK_CHUNK = 4096 }; /* keys read at once */
 
 struct sink_point {
-    FILE *kept;                    /* owned; of several machines: its keys, in order */
-    uint64_t n, first_ns, last_ns; /* of all that came */
+    FILE *kept;                             /* owned; of several machines: its keys, in order */
+    uint64_t n, first_ns, last_ns;          /* of all that came */
+    uint64_t heard_first_ns, heard_last_ns; /* it watched then, whatever came; 0 not told */
 };
 
 struct hops_sink {
@@ -66,6 +67,12 @@ static int sink_begin(void *arg, unsigned n_points, unsigned n_machines, struct 
     return 0;
 }
 
+static void sink_heard(struct sink_point *p, uint64_t heard_ns)
+{
+    p->heard_first_ns = p->heard_first_ns ? p->heard_first_ns : heard_ns;
+    p->heard_last_ns = heard_ns > p->heard_last_ns ? heard_ns : p->heard_last_ns;
+}
+
 static int sink_keys(void *arg, unsigned point, uint64_t heard_ns, const uint8_t *bytes, size_t n,
                      struct err *err)
 {
@@ -84,6 +91,8 @@ static int sink_keys(void *arg, unsigned point, uint64_t heard_ns, const uint8_t
         if (!s->several)
             r = match_add(s->match, point, &seen, NULL, 0, err);
     }
+    if (s->several)
+        sink_heard(&s->points[point], heard_ns);
     if (s->several)
         return n && fwrite(bytes, 1, n, s->points[point].kept) != n
                    ? err_set(err, errno, "keeping the packets of a point")
@@ -197,6 +206,23 @@ static int sink_answer(const struct hops_sink *s, struct match *match,
     return match_end(match, names, ret_hops, err);
 }
 
+/* When each point watched, but for how far the clocks may be from what they are taken for. */
+static void sink_watched(const struct hops_sink *s, struct match *match,
+                         const struct hop_point points[])
+{
+    uint64_t bound_ns = 0;
+
+    for (unsigned i = 0; i < s->n_points; i++)
+        if (points[i].has_offset && points[i].offset_bound_ns > bound_ns)
+            bound_ns = points[i].offset_bound_ns;
+    for (unsigned i = 0; i < s->n_points; i++) {
+        const struct sink_point *p = &s->points[i];
+
+        if (p->heard_first_ns && (p->heard_last_ns - p->heard_first_ns) / 2 > bound_ns)
+            match_watched(match, i, p->heard_first_ns + bound_ns, p->heard_last_ns - bound_ns);
+    }
+}
+
 static int sink_pass(struct hops_sink *s, struct match_options *options,
                      const struct hop_point points[], struct hops *ret_hops, struct err *err)
 {
@@ -209,6 +235,7 @@ static int sink_pass(struct hops_sink *s, struct match_options *options,
         if (points[i].has_offset)
             match_set_offset(match, i, &points[i]);
     sink_name_flows(s, match, s->flows, s->n_flows);
+    sink_watched(s, match, points);
     r = sink_feed(s, match, points, err);
     if (r == 0)
         r = sink_answer(s, match, points, ret_hops, err);

@@ -17,7 +17,17 @@
 /* Each write has an answer of its own: as much as servers take at once. */
 enum { SFTP_PART = 32768 };
 
-static int sftp_send(sftp_session sftp, const char *path, const uint8_t *bytes, size_t n)
+/* Beside the put: ends the connection when an answer takes too long. */
+struct sftp_guard {
+    pthread_t thread;
+    int event_fd; /* eventfd: there was an answer, or the put is over; -1 no guard */
+    int line_fd;
+    _Atomic bool over;
+    bool late; /* written by the guard; read when it has ended */
+};
+
+static int sftp_send(sftp_session sftp, const char *path, const uint8_t *bytes, size_t n,
+                     const struct sftp_guard *guard)
 {
     sftp_file file = sftp_open(sftp, path, O_WRONLY | O_TRUNC, S_IRWXU);
     size_t done = 0;
@@ -30,27 +40,23 @@ static int sftp_send(sftp_session sftp, const char *path, const uint8_t *bytes, 
         if (sent <= 0)
             break;
         done += (size_t)sent;
+        (void)eventfd_write(guard->event_fd, 1);
     }
     return sftp_close(file) == SSH_OK && done == n ? 0 : -EIO;
 }
 
-/* Beside the put: ends the connection when the time is over. */
-struct sftp_guard {
-    pthread_t thread;
-    int end_fd; /* eventfd: the put is over; -1 no guard */
-    int line_fd;
-    bool late; /* written by the guard; read when it has ended */
-};
-
 static void *sftp_guard_run(void *arg)
 {
     struct sftp_guard *guard = arg;
-    struct pollfd p = {.fd = guard->end_fd, .events = POLLIN};
+    struct pollfd p = {.fd = guard->event_fd, .events = POLLIN};
+    eventfd_t answers;
     int n;
 
-    do
+    do {
         n = poll(&p, 1, REMOTE_ANSWER_S * 1000);
-    while (n < 0 && errno == EINTR);
+        if (n > 0)
+            (void)eventfd_read(guard->event_fd, &answers);
+    } while ((n > 0 && !guard->over) || (n < 0 && errno == EINTR));
     if (n == 0) {
         guard->late = true;
         shutdown(guard->line_fd, SHUT_RDWR);
@@ -62,29 +68,30 @@ static int sftp_guard_begin(struct sftp_guard *guard)
 {
     int r;
 
-    guard->end_fd = eventfd(0, EFD_CLOEXEC);
-    if (guard->end_fd < 0)
+    guard->event_fd = eventfd(0, EFD_CLOEXEC);
+    if (guard->event_fd < 0)
         return -errno;
     r = pthread_create(&guard->thread, NULL, sftp_guard_run, guard);
     if (r != 0)
-        close_p(&guard->end_fd);
+        close_p(&guard->event_fd);
     return -r;
 }
 
 static void sftp_guard_end(struct sftp_guard *guard)
 {
-    if (guard->end_fd < 0)
+    if (guard->event_fd < 0)
         return;
-    (void)eventfd_write(guard->end_fd, 1);
+    guard->over = true;
+    (void)eventfd_write(guard->event_fd, 1);
     pthread_join(guard->thread, NULL);
-    close_p(&guard->end_fd);
+    close_p(&guard->event_fd);
 }
 
 int remote_sftp_put(struct remote *remote, const char *path, const uint8_t *bytes, size_t n,
                     struct err *err)
 {
     ssh_session session = remote->line->session;
-    struct sftp_guard guard = {.end_fd = -1, .line_fd = remote->line->line_fd};
+    struct sftp_guard guard = {.event_fd = -1, .line_fd = remote->line->line_fd};
     sftp_session sftp;
     int r = sftp_guard_begin(&guard);
 
@@ -94,11 +101,11 @@ int remote_sftp_put(struct remote *remote, const char *path, const uint8_t *byte
     ssh_set_blocking(session, 1);
     sftp = sftp_new(session);
     if (sftp && sftp_init(sftp) == SSH_OK)
-        r = sftp_send(sftp, path, bytes, n);
+        r = sftp_send(sftp, path, bytes, n, &guard);
     sftp_guard_end(&guard);
     if (r < 0 && guard.late)
-        r = remote_say(err, ETIMEDOUT, "%s did not take the agent by SFTP within %d s",
-                       remote->line->host, REMOTE_ANSWER_S);
+        r = remote_say(err, ETIMEDOUT, "%s gave no answer to SFTP within %d s", remote->line->host,
+                       REMOTE_ANSWER_S);
     else if (r < 0)
         r = ssh_is_connected(session)
                 ? remote_say(err, ENOEXEC,

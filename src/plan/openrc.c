@@ -156,7 +156,8 @@ static bool openrc_is(const char *s, const char *word)
 {
     size_t n = strlen(word);
 
-    return strncmp(s, word, n) == 0 && (isblank((unsigned char)s[n]) || openrc_end(s + n));
+    return strncmp(s, word, n) == 0 &&
+           (isblank((unsigned char)s[n]) || s[n] == ';' || openrc_end(s + n));
 }
 
 /* Behind what is only printed: at one of stops, at a comment, or at the end of the line. */
@@ -199,7 +200,10 @@ static int openrc_ask(struct openrc_parse *p, const char **at)
     for (v = p->variable; v < p->variable + p->n; v++)
         if (strlen(v->name) == openrc_word(s) && strncmp(v->name, s, strlen(v->name)) == 0)
             v->asked = true;
-    *at = s + openrc_word(s);
+    s += openrc_word(s);
+    *at = s + strspn(s, " \t");
+    /* "< /dev/tty": from where does not matter. */
+    *at = **at == '<' ? openrc_skip(*at + 1 + strspn(*at + 1, " \t"), " \t;&|") : s;
     return 0;
 }
 

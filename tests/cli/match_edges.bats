@@ -78,6 +78,16 @@ warning() {
     [ "$(json '.hops[0] | [.matched, .lost] | join(" ")')" = "6000 0" ]
 }
 
+@test "a file that breaks off is read once: its losses are a bound, and --window is named" {
+    captures t 't + (300 * 10**6 if i >= 1000 else 10000)'
+    gzip b.pcap
+    truncate -s $(($(stat -c %s b.pcap.gz) * 9 / 10)) b.pcap.gz
+    run --separate-stderr vnperf match a.pcap b.pcap.gz --json -
+    [ "$status" -eq 1 ]
+    [ "$(json '.hops[0] | .matched == 1000 and .lost > 3000 and .only_later > 3000 and .lost_is_bound')" = true ]
+    [[ "$(json .warning)" = *"--window"* ]]
+}
+
 @test "lost before the first and after the last that came, while the other point saw others: counted" {
     captures t 't + 12345 if 300 <= i < 5800 else None' 't + (0 if i < 6050 else 9000 * 10**6)'
     [ "$(hops)" = "[5500,500,null,100,12345]" ]

@@ -174,7 +174,7 @@ no end of line" ]
     host a :
     test_ssh ssh://a ssh://a --rr -t 0.2 --address 10.77.0.1
     [ "$status" -eq 4 ]
-    [[ "$stderr" = *"did not take the agent by SFTP within 15 s"* ]]
+    [[ "$stderr" = *"gave no answer to SFTP within 15 s"* ]]
 }
 
 @test "dropbear, which has no SFTP" {

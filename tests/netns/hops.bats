@@ -461,6 +461,13 @@ test_what_is_all_lost_counts_to_the_end_by_every_source() { #@test
         # The last 100 ms of them might have come.
         [ "$(hop 0 1 '.lost')" -ge $(($(value '.points[0].seen') * 7 / 10)) ]
     done
+    # The same of several machines, whose clocks are compared.
+    run vnperf hops --json "$doc" --no-calibration --at "exec:ip netns exec $h/pa" --at "exec:ip netns exec $b/eth0" \
+        --agent "$VNPERF_AGENT" --filter icmp --for 1s
+    echo "$output"
+    [ "$status" = 1 ]
+    [ "$(value '.points[0].seen >= 100')" = true ]
+    [ "$(hop 0 1 '.lost')" -ge $(($(value '.points[0].seen') * 7 / 10)) ]
     ping_end
     ip -n "$a" neigh del 10.99.0.2 dev eth0
 }

@@ -76,6 +76,7 @@ static void test_what_is_refused_names_its_line_and_no_value(void **state)
         {"OS_PASSWORD=$'hush'", "rc:1: $'…' is not understood"},
         {"echo x && export OS_PASSWORD=hush", "rc:1: this is shell"},
         {"echo x | hush", "rc:1: this is shell"},
+        {"read -s A </dev/tty && hush", "rc:1: this is no NAME=value"},
         {"if [ -z \"$A\" ]; then unset A; fi; export OS_PASSWORD=hush",
          "rc:1: this is no NAME=value"},
         {"1A=hush", "rc:1: this is no NAME=value"},
@@ -102,6 +103,10 @@ static void test_a_password_that_is_typed_is_asked_for(void **state)
     assert_int_equal(openrc_parse("rc", "read -sr IN\nexport OS_PASSWORD=$IN\n", &rc, NULL), 0);
     assert_true(rc.ask_password);
     assert_null(rc.value[CLOUD_PASSWORD]);
+    cloud_access_done(&rc);
+    assert_int_equal(
+        openrc_parse("rc", "read -s IN < /dev/tty; echo; OS_PASSWORD=$IN # typed\n", &rc, NULL), 0);
+    assert_true(rc.ask_password);
     cloud_access_done(&rc);
 }
 
