@@ -342,9 +342,9 @@ static void warn(const struct live_counts *c, struct hops *hops)
     if (overflow)
         used_chars +=
             snprintf(hops->warning, sizeof hops->warning,
-                     "%llu packets were forgotten before they came, as too many were awaited: "
-                     "losses are bounds",
-                     (unsigned long long)overflow);
+                     "%llu packet%s forgotten before the next point, as too many were awaited at "
+                     "once: losses are bounds",
+                     (unsigned long long)overflow, overflow == 1 ? " was" : "s were");
     if (cut || merged)
         snprintf(
             hops->warning + used_chars, sizeof hops->warning - (size_t)used_chars,

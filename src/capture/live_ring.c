@@ -35,6 +35,7 @@ enum {
     MAX_FLOWS = 1 << 16,
     SETTLE_MS = 100,    /* what is on its way at the start has passed a ring by then */
     UNDER_WAY_MS = 500, /* and has come to all others */
+    STOP_AHEAD_MS = 5,  /* who reads knows the end by then */
     MAX_UNDER_WAY = 1 << 14
 };
 
@@ -61,7 +62,11 @@ struct live_ring {
     unsigned turn; /* the point to be looked at first */
     /* CLOCK_MONOTONIC: from then on an empty ring stays empty; 0 not stopped. Who stops is not who reads. */
     _Atomic uint64_t dry_ns;
-    uint64_t stop_ns;         /* wall clock; written before dry_ns */
+    /*
+     * Rings end one after the other, too. Wall clock; 0 not known yet: what was stamped from then on counts at no point. Else packets would
+     * pass the first one unseen and be seen by the others.
+     */
+    _Atomic uint64_t stop_ns;
     uint64_t open_ns;         /* wall clock: all points are watched */
     unsigned n_begun, n_told; /* points of which its begin and its end were handed out */
     /*
@@ -329,6 +334,21 @@ static bool under_way(const struct live_ring *ring, const struct seen *seen)
            *under_way_slot(ring, key) == key;
 }
 
+/* Nothing counts from then on, nor is heard of. */
+static uint64_t ring_end(const struct live_ring *ring)
+{
+    uint64_t stop_ns = ring->stop_ns;
+
+    return stop_ns ? stop_ns : UINT64_MAX;
+}
+
+static uint64_t until_end(const struct live_ring *ring, uint64_t ns)
+{
+    uint64_t end_ns = ring_end(ring);
+
+    return ns < end_ns ? ns : end_ns;
+}
+
 /* One packet of a block: true it is in ret. */
 static bool packet_take(struct live_ring *ring, unsigned point, const struct tpacket3_hdr *h,
                         struct seen *ret)
@@ -346,6 +366,8 @@ static bool packet_take(struct live_ring *ring, unsigned point, const struct tpa
             *under_way_slot(ring, key) = key;
         return false;
     }
+    if (frame.ts_ns >= ring_end(ring))
+        return false;
     if (r != DECODE_OK) {
         c->unparsed++;
         c->fragments += r == DECODE_FRAGMENT;
@@ -394,7 +416,7 @@ static unsigned point_read(struct live_ring *ring, unsigned point, struct seen *
     while (got < n && block_ready(p)) {
         block_begin(p);
         while (p->left > 0 && got < n) {
-            p->last_ns = packet_ns(p->packet);
+            p->last_ns = until_end(ring, packet_ns(p->packet));
             got += packet_take(ring, point, p->packet, &ret_seen[got]);
             packet_next(p);
         }
@@ -404,21 +426,21 @@ static unsigned point_read(struct live_ring *ring, unsigned point, struct seen *
     return got;
 }
 
-/* Of one ring, all that came before packets count. */
+/*
+ * Of one ring, all that came before packets count. Looked at, not taken: what waited for its CPU after it was stamped stands behind
+ * others that were stamped later.
+ */
 static void point_settle(struct live_ring *ring, unsigned point)
 {
-    struct ring_point *p = &ring->points[point];
+    struct ring_point look = ring->points[point];
     struct seen none;
 
-    while (block_ready(p)) {
-        block_begin(p);
-        while (p->left > 0) {
-            if (packet_ns(p->packet) >= ring->start_ns)
-                return;
-            packet_take(ring, point, p->packet, &none);
-            packet_next(p);
-        }
-        block_return(p);
+    for (unsigned i = 0; i < N_BLOCKS && block_ready(&look); i++) {
+        for (block_begin(&look); look.left > 0; packet_next(&look))
+            if (packet_ns(look.packet) < ring->start_ns)
+                packet_take(ring, point, look.packet, &none);
+        look.packet = NULL;
+        look.block = (look.block + 1) % N_BLOCKS;
     }
 }
 
@@ -505,7 +527,7 @@ int live_ring_read(struct live_ring *ring, uint64_t timeout_ns, unsigned *ret_po
     while (got == 0 && dry && ring->n_told < ring->options.n_points) {
         struct ring_point *p = &ring->points[ *ret_point = ring->n_told++];
 
-        *ret_heard_ns = p->last_ns > ring->stop_ns ? p->last_ns : ring->stop_ns;
+        *ret_heard_ns = ring->stop_ns;
         if (!p->broken)
             return 0;
     }
@@ -528,7 +550,7 @@ int live_ring_read(struct live_ring *ring, uint64_t timeout_ns, unsigned *ret_po
     }
     /* Nothing anywhere: the next point in turn has been silent up to a while ago. */
     *ret_point = ring->turn = (ring->turn + 1) % ring->options.n_points;
-    *ret_heard_ns = asked_ns - (uint64_t)HEARD_MS * CLOCK_MS;
+    *ret_heard_ns = until_end(ring, asked_ns - (uint64_t)HEARD_MS * CLOCK_MS);
     if (*ret_heard_ns < ring->points[*ret_point].last_ns)
         *ret_heard_ns = ring->points[*ret_point].last_ns;
     return 0;
@@ -541,7 +563,11 @@ void live_ring_stop(struct live_ring *ring)
 
     if (ring->dry_ns)
         return;
-    ring->stop_ns = clock_wall_ns();
+    /* Known before anything can be stamped so late; kept from the CPU for longer than that, once more. */
+    do
+        ring->stop_ns = clock_wall_ns() + (uint64_t)STOP_AHEAD_MS * CLOCK_MS;
+    while (clock_wall_ns() >= ring->stop_ns);
+    clock_sleep_until(clock_mono_ns() + (uint64_t)(STOP_AHEAD_MS + 1) * CLOCK_MS);
     for (unsigned p = 0; p < ring->options.n_points; p++)
         setsockopt(ring->points[p].fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
     ring->dry_ns = clock_mono_ns() + (uint64_t)HEARD_MS * CLOCK_MS;

@@ -43,6 +43,8 @@ struct match_options {
     bool order_given;              /* else learnt from the packets */
     bool per_flow;
     uint64_t interval_ns; /* of the series; 0 none */
+    /* Times of a point that never go back by so much are no matter: several CPUs stamp packets, and hand them over, each by itself. */
+    uint64_t backward_ns;
     /* Every packet of which something is known at the end, in order of its end; NULL not wanted. */
     void (*on_packet)(void *arg, const struct match_packet *packet);
     void *arg;

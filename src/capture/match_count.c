@@ -317,6 +317,15 @@ static bool count_watched(const struct match *m, unsigned way, unsigned hop, uin
     return at >= begin && at + latest_ns <= end;
 }
 
+/* The hop's to is known to have watched just then: so it had not come when the watch ended, and nothing is amiss. */
+static bool count_on_its_way(const struct match *m, unsigned way, unsigned hop, uint64_t ns)
+{
+    unsigned last = m->n - 1;
+    unsigned to = count_point(m, way, hop < last ? hop + 1 : last);
+
+    return m->point[to].heard_last_ns && count_watched(m, way, hop, ns, true);
+}
+
 /* A packet that was not seen at all points. */
 struct missing {
     uint16_t points;
@@ -365,7 +374,7 @@ static int count_lost(struct match *m, unsigned way, unsigned hop, const struct 
 
         if (watched || alike)
             count_lost_now(m, side, ns, missing->flow);
-        else
+        else if (!count_on_its_way(m, way, hop, ns))
             side->beyond++;
         side->alike += !watched && alike;
         return 0;

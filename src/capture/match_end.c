@@ -252,13 +252,14 @@ int match_answer(struct match *m, struct hops *ret_hops, struct err *err)
             used[way] |= end_used(&m->side[way][k]);
     for (unsigned k = 0; k < m->n; k++) {
         const struct point_state *p = &m->point[k];
+        bool backward = p->backward && p->backward_most_ns >= m->options.backward_ns;
 
         hops.points[k] = (struct hop_point){.seen = p->seen,
                                             .unmatched = p->unmatched,
-                                            .backward = p->backward,
+                                            .backward = backward ? p->backward : 0,
                                             .first_ns = p->first_ns,
                                             .last_ns = p->last_ns};
-        if (p->backward)
+        if (backward)
             end_warn(m, "times of point %s go back %" PRIu64 " times, by up to %s",
                      end_name(m, k, name), p->backward,
                      text_show_span((double)p->backward_most_ns, by));

@@ -59,7 +59,8 @@ const char *const hops_man[] = {
     "said\n\n"
     "*OVERFLOW*\n\tpackets still awaited that were forgotten for others, as too many were under "
     "way\n\n"
-    "*BACKWARD*\n\ttimes that went back: somebody set the clock\n\n"
+    "*BACKWARD*\n\ttimes that went back, where one did so by 100 ms or more: somebody set the "
+    "clock\n\n"
     "With DROPS, OVERFLOW or an interface that vanished losses are bounds.\n\n",
     "# WINDOW\n\n"
     "A packet is awaited at the next point for *\\-\\-window*. tcx and clsact take 100 ms (at most "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/hops_sink.h"
 #include "base/auto.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "capture/keys.h"
 #include "capture/match.h"
@@ -10,7 +11,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { SINK_CHUNK = 4096 }; /* keys read at once */
+enum {
+    SINK_CHUNK = 4096,     /* keys read at once */
+    SINK_BACKWARD_MS = 100 /* longer than a packet waits for its CPU after it was stamped */
+};
 
 struct sink_point {
     FILE *kept;                             /* owned; of several machines: its keys, in order */
@@ -33,6 +37,7 @@ static int sink_match_new(const struct hops_sink *s, struct match_options *optio
                           struct match **ret_match, struct err *err)
 {
     options->window_ns = s->options.window_ns;
+    options->backward_ns = (uint64_t)SINK_BACKWARD_MS * CLOCK_MS;
     options->nat = s->options.nat < 0 ? MATCH_NAT_AUTO
                    : s->options.nat   ? MATCH_NAT_YES
                                       : MATCH_NAT_NO;

@@ -526,35 +526,6 @@ static void test_flows_series_and_packets_are_told(void **state)
     end(s);
 }
 
-/* Live: keys handed in, each point by itself. */
-static void test_points_that_are_handed_in_wait_for_each_other(void **state)
-{
-    struct match_options options = {0};
-    struct match *m = NULL;
-    struct hops hops = {0};
-
-    (void)state;
-    assert_int_equal(match_new(2, &options, &m, NULL), 0);
-    for (unsigned point = 0; point < 2; point++)
-        for (uint32_t i = 0; i < 30000; i++) {
-            struct seen seen = {.ts_ns = start_ns + i * 1000ULL + point * 700,
-                                .base = 5,
-                                .base_nat = 6,
-                                .pos = i,
-                                .flow = 8,
-                                .len = 10};
-
-            assert_int_equal(match_add(m, point, &seen, NULL, 0, NULL), 0);
-            assert_int_equal(match_heard(m, point, seen.ts_ns, NULL), 0);
-        }
-    assert_int_equal(match_end(m, NULL, &hops, NULL), 0);
-    assert_int_equal(hops.hops[0].matched, 30000);
-    assert_int_equal(hops.hops[0].delay.min, 700);
-    assert_int_equal(hops.hops[0].delay.max, 700);
-    hops_done(&hops);
-    match_free(m);
-}
-
 static void test_options_that_cannot_be_are_refused(void **state)
 {
     struct match_options options = {.order = {0, 0}, .order_given = true};
@@ -588,7 +559,6 @@ int main(void)
         cmocka_unit_test(test_losses_count_while_both_captures_run),
         cmocka_unit_test(test_a_source_that_breaks_leaves_what_was_measured),
         cmocka_unit_test(test_flows_series_and_packets_are_told),
-        cmocka_unit_test(test_points_that_are_handed_in_wait_for_each_other),
         cmocka_unit_test(test_options_that_cannot_be_are_refused),
     };
 
