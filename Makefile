@@ -39,17 +39,17 @@ lint:
 
 asan:
 	@tools/deps --quiet run test
-	@tools/build.sh build-asan -Db_sanitize=address,undefined -Dtests=enabled -Dwerror=true -Dagent_aarch64=disabled
+	@tools/build.sh build-asan -Db_sanitize=address,undefined -Dtests=enabled -Dwerror=true -Dagent_aarch64=disabled -Dman=disabled
 	@tools/run-tests.sh build-asan --no-suite headers --no-suite arrows --bats-list tests/asan.list
 
 tsan:
 	@tools/deps --quiet run test
-	@tools/build.sh build-tsan -Db_sanitize=thread -Dtests=enabled -Dwerror=true -Dagent_aarch64=disabled
+	@tools/build.sh build-tsan -Db_sanitize=thread -Dtests=enabled -Dwerror=true -Dagent_aarch64=disabled -Dman=disabled -- vnperf vnperf-agent threaded-units
 	@tools/run-tests.sh build-tsan --suite traffic --suite agent --suite interop --bats-list tests/tsan.list
 
 fuzz:
 	@tools/deps --quiet run test lint
-	@CC=clang-14 tools/build.sh build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Dtests=disabled
+	@CC=clang-14 tools/build.sh build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Dtests=disabled -- harnesses
 	@tools/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
 bench:
