@@ -71,7 +71,7 @@ static int agent_receive(const struct remote_agent *agent, int fd, uint64_t dead
                          uint8_t **ret_bytes, size_t *ret_n)
 {
     AUTO(free_p) uint8_t *bytes = NULL;
-    uint8_t head[4];
+    uint8_t head[4] = {0};
     size_t n;
     int r = agent_move(agent, fd, head, sizeof head, false, deadline_ns);
 
