@@ -404,6 +404,21 @@ bool text_endpoint_foreign(const struct endpoint_text *endpoint)
            endpoint->kind == ENDPOINT_STAMP;
 }
 
+/* Most often a host as ssh and VMTP have it, where a password may stand behind the user: such a text is not repeated. */
+static int text_no_endpoint(const char *text, struct err *err)
+{
+    const char *at = strchr(text, '@');
+    bool host = text_is_word(text, strlen(text), "@._-");
+
+    if (at && strchr(text, ':'))
+        return err_say(err, "an endpoint with '@' and ':' is none of local, netns:NAME, "
+                            "exec:COMMAND, ssh://[USER@]HOST[:PORT]");
+    return err_say(err,
+                   "endpoint '%s' is none of local, netns:NAME, exec:COMMAND, ssh://HOST, "
+                   "iperf3://HOST, iperf2://HOST, stamp://HOST%s%s%s",
+                   text, host ? " (a host: ssh://" : "", host ? text : "", host ? ")" : "");
+}
+
 int text_endpoint(const char *text, struct endpoint_text *ret_endpoint, struct err *err)
 {
     struct endpoint_text e = {.kind = ENDPOINT_LOCAL};
@@ -444,10 +459,7 @@ int text_endpoint(const char *text, struct endpoint_text *ret_endpoint, struct e
         e.kind = ENDPOINT_EXEC;
         arg = text + 5;
     } else {
-        return err_say(err,
-                       "endpoint '%s' is none of local, netns:NAME, exec:COMMAND, ssh://HOST, "
-                       "iperf3://HOST, iperf2://HOST, stamp://HOST",
-                       text);
+        return text_no_endpoint(text, err);
     }
     if (!*arg)
         return err_say(err, "endpoint '%s' names nothing after its colon", text);

@@ -84,7 +84,8 @@ static bool identity_in_included(char *patterns, const char *path, const char *h
 /* Does it, or what it includes, name keys at all? */
 static bool identity_in_file(const char *path, const char *home, int depth)
 {
-    static const char *const words[] = {"IdentityFile", "IdentitiesOnly", "CertificateFile"};
+    static const char *const words[] = {"IdentityFile", "IdentitiesOnly", "CertificateFile",
+                                        "IdentityAgent"};
     AUTO(fclose_p) FILE *file = depth < IDENTITY_INCLUDES ? fopen(path, "re") : NULL;
     char line[IDENTITY_LINE_SIZE];
 
@@ -187,6 +188,8 @@ static int identity_ask_ssh(struct remote_line *line, const char *home,
                  ret->n_certificates < REMOTE_IDENTITY_MAX && strcmp(rest, "none") != 0)
             identity_expand(line, home, rest, ret->certificates[ret->n_certificates++],
                             sizeof ret->certificates[0]);
+        else if ((rest = identity_after(one, "identityagent")))
+            identity_expand(line, home, rest, ret->agent, sizeof ret->agent);
         else if ((rest = identity_after(one, "identitiesonly")))
             ret->only = strcmp(rest, "yes") == 0;
     }
@@ -281,14 +284,14 @@ static int identity_try_certificate(struct remote_line *line, struct identity *k
     if (access(path, R_OK) < 0 || ssh_pki_import_cert_file(path, &certificate) != SSH_OK)
         return SSH_AUTH_DENIED;
     if (!key->public || ssh_key_cmp(certificate, key->public, SSH_KEY_CMP_PUBLIC) == 0)
-        auth = ssh_userauth_try_publickey(line->session, NULL, certificate);
+        auth = remote_login_by(line, REMOTE_BY_OFFER, certificate, NULL);
     if (auth == SSH_AUTH_SUCCESS) {
         auth = SSH_AUTH_DENIED;
         /* A key holds one certificate: its file is read again for each, and for none at last. */
         if (identity_open(line, key) &&
             ssh_pki_copy_cert_to_privkey(certificate, key->secret) == 0) {
             both = TAKE(key->secret);
-            auth = ssh_userauth_publickey(line->session, NULL, both);
+            auth = remote_login_by(line, REMOTE_BY_KEY, both, NULL);
         }
     }
     ssh_key_free(both);
@@ -297,7 +300,7 @@ static int identity_try_certificate(struct remote_line *line, struct identity *k
 }
 
 static int identity_try(struct remote_line *line, const struct remote_identities *identities,
-                        const char *file, bool *ret_elsewhere)
+                        const char *file)
 {
     struct identity key = {.file = file};
     char path[280];
@@ -307,8 +310,6 @@ static int identity_try(struct remote_line *line, const struct remote_identities
     if (access(path, R_OK) == 0 && ssh_pki_import_pubkey_file(path, &key.public) != SSH_OK)
         key.public = NULL;
     if (access(file, R_OK) < 0) {
-        /* An agent may have its other half. */
-        *ret_elsewhere |= key.public != NULL;
         identity_done(&key);
         return SSH_AUTH_DENIED;
     }
@@ -317,11 +318,11 @@ static int identity_try(struct remote_line *line, const struct remote_identities
     for (size_t i = 0; i < identities->n_certificates && auth == SSH_AUTH_DENIED; i++)
         auth = identity_try_certificate(line, &key, identities->certificates[i]);
     if (auth == SSH_AUTH_DENIED &&
-        (!key.public || (auth = ssh_userauth_try_publickey(line->session, NULL, key.public)) ==
-                            SSH_AUTH_SUCCESS)) {
+        (!key.public ||
+         (auth = remote_login_by(line, REMOTE_BY_OFFER, key.public, NULL)) == SSH_AUTH_SUCCESS)) {
         auth = SSH_AUTH_DENIED;
         if (identity_open(line, &key))
-            auth = ssh_userauth_publickey(line->session, NULL, key.secret);
+            auth = remote_login_by(line, REMOTE_BY_KEY, key.secret, NULL);
     }
     identity_done(&key);
     return auth;
@@ -329,19 +330,15 @@ static int identity_try(struct remote_line *line, const struct remote_identities
 
 int remote_identities_try(struct remote_line *line, const struct remote_identities *identities)
 {
-    bool elsewhere = false;
     int auth = SSH_AUTH_DENIED;
 
-    if (!identities->only)
-        auth = ssh_userauth_agent(line->session, NULL);
+    if (line->agent)
+        auth = remote_login_by(line, REMOTE_BY_AGENT, NULL, NULL);
     for (size_t i = 0; i < identities->n_files; i++) {
         /* An agent that does not answer is no reason to stop. */
-        if (auth == SSH_AUTH_SUCCESS || auth == SSH_AUTH_PARTIAL ||
-            !ssh_is_connected(line->session) || remote_line_is_stopped(line))
+        if (remote_login_is_over(line, auth))
             return auth;
-        auth = identity_try(line, identities, identities->files[i], &elsewhere);
+        auth = identity_try(line, identities, identities->files[i]);
     }
-    if (identities->only && elsewhere && auth == SSH_AUTH_DENIED)
-        auth = ssh_userauth_agent(line->session, NULL);
-    return auth == SSH_AUTH_ERROR && ssh_is_connected(line->session) ? SSH_AUTH_DENIED : auth;
+    return auth == SSH_AUTH_ERROR && !remote_login_is_over(line, auth) ? SSH_AUTH_DENIED : auth;
 }

@@ -398,7 +398,6 @@ static void *line_thread(void *arg)
         r = remote_login(line, &err);
     remote_line_forget(line);
     if (r == 0) {
-        ssh_set_blocking(line->session, 0);
         line_serve(line);
         r = -ECONNRESET;
         if (remote_line_is_stopped(line))

@@ -54,7 +54,9 @@ struct remote_line {
     /* The thread's own. */
     ssh_session session;  /* owned */
     struct spawned proxy; /* owned: ProxyCommand */
-    char host[256];       /* for sentences: as connected to */
+    struct remote_agent
+        *agent;     /* owned: while it logs in; NULL no ssh-agent, or it has no key for us */
+    char host[256]; /* for sentences: as connected to */
     char address[64];
     unsigned n_came; /* pieces that came for any channel */
 };
@@ -141,6 +143,24 @@ int remote_key_check(struct remote_line *line, bool last, char *ret_kind, size_t
 
 /* remote_login.c: who we are. */
 int remote_login(struct remote_line *line, struct err *err);
+/*
+ * Try one way in, until the host has answered. The session does not block: libssh's own wait goes on to its deadline when the host
+ * has ended the connection, and does not end when the line is to end.
+ *
+ * returns an SSH_AUTH_ value but SSH_AUTH_AGAIN; -ECANCELED the line is to end; -ETIME no answer
+ */
+enum remote_way {
+    REMOTE_BY_NOTHING,
+    REMOTE_BY_AGENT,
+    REMOTE_BY_OFFER, /* would the host take this key? */
+    REMOTE_BY_KEY,
+    REMOTE_BY_PASSWORD,
+    REMOTE_BY_ANSWERS, /* keyboard-interactive */
+};
+int remote_login_by(struct remote_line *line, enum remote_way way, ssh_key key,
+                    const char *password);
+/* Nothing else can be tried after that: it is done, or partly, or the connection is gone, or the line is to end. */
+bool remote_login_is_over(struct remote_line *line, int auth);
 
 /* remote_identity.c: the files of keys that the configuration names. */
 enum { REMOTE_IDENTITY_MAX = 16 };
@@ -149,11 +169,16 @@ struct remote_identities {
     char certificates[REMOTE_IDENTITY_MAX]
                      [256]; /* CertificateFile; FILE-cert.pub is looked for beside these */
     size_t n_files, n_certificates;
-    bool only; /* IdentitiesOnly */
+    char agent[256]; /* IdentityAgent, as it is written; "" it is not */
+    bool only;       /* IdentitiesOnly */
 };
 void remote_identities_read(struct remote_line *line, struct remote_identities *ret_identities);
 /* Log in with those keys; an SSH_AUTH_ value. */
 int remote_identities_try(struct remote_line *line, const struct remote_identities *identities);
+
+/* remote_agent.c: the ssh-agent's keys, those of the configuration first or alone; until it is closed. It has words for nothing. */
+void remote_agent_open(struct remote_line *line, const struct remote_identities *identities);
+void remote_agent_close(struct remote_line *line);
 
 /* remote_pump.c: start the program; then carry its bytes, until it or the caller ends. */
 int remote_start(struct remote *remote, struct err *err);

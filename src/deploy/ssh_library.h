@@ -44,6 +44,7 @@ int ssh_library_load(struct err *err);
     X(ssh_get_publickey_hash) \
     X(ssh_get_server_publickey) \
     X(ssh_get_serverbanner) \
+    X(ssh_get_status) \
     X(ssh_is_connected) \
     X(ssh_key_cmp) \
     X(ssh_key_free) \
@@ -62,6 +63,7 @@ int ssh_library_load(struct err *err);
     X(ssh_remove_channel_callbacks) \
     X(ssh_session_is_known_server) \
     X(ssh_session_update_known_hosts) \
+    X(ssh_set_agent_socket) \
     X(ssh_set_blocking) \
     X(ssh_set_channel_callbacks) \
     X(ssh_string_free_char) \
@@ -113,6 +115,7 @@ extern struct ssh_library ssh_library;
 #define ssh_get_publickey_hash ssh_library.ssh_get_publickey_hash
 #define ssh_get_server_publickey ssh_library.ssh_get_server_publickey
 #define ssh_get_serverbanner ssh_library.ssh_get_serverbanner
+#define ssh_get_status ssh_library.ssh_get_status
 #define ssh_is_connected ssh_library.ssh_is_connected
 #define ssh_key_cmp ssh_library.ssh_key_cmp
 #define ssh_key_free ssh_library.ssh_key_free
@@ -131,6 +134,7 @@ extern struct ssh_library ssh_library;
 #define ssh_remove_channel_callbacks ssh_library.ssh_remove_channel_callbacks
 #define ssh_session_is_known_server ssh_library.ssh_session_is_known_server
 #define ssh_session_update_known_hosts ssh_library.ssh_session_update_known_hosts
+#define ssh_set_agent_socket ssh_library.ssh_set_agent_socket
 #define ssh_set_blocking ssh_library.ssh_set_blocking
 #define ssh_set_channel_callbacks ssh_library.ssh_set_channel_callbacks
 #define ssh_string_free_char ssh_library.ssh_string_free_char

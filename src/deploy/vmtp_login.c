@@ -101,7 +101,8 @@ int vmtp_login_parse(char *text, struct vmtp_login *ret_login, struct err *err)
     }
     if (n_password && !sign)
         /* What stands first may be a user, and the host behind the password. */
-        r = err_say(err, "a password comes behind user and host: USER@HOST:PASSWORD");
+        r = err_say(err, "a password comes behind user and host: USER@HOST:PASSWORD (and a port "
+                         "with a host is ssh://[USER@]HOST:PORT)");
     else
         r = vmtp_login_host(text, (size_t)(end - text), &login, err);
     if (r < 0) {

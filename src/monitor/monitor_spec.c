@@ -26,11 +26,42 @@ static bool monitor_spec_query(const char *query)
     return true;
 }
 
+/*
+ * "HOST", "HOST:PORT", "[ADDR6]:PORT", of n bytes.
+ *
+ * returns bytes without a port that is empty, which is the scheme's own (RFC 3986, 3.2.3 and 6.2.3); -EINVAL
+ */
+static int monitor_spec_authority(const char *host, size_t n, struct err *err)
+{
+    const char *end = host + n;
+    const char *bracket = host[0] == '[' ? memchr(host, ']', n) : NULL;
+    const char *port =
+        memchr(bracket ? bracket : host, ':', (size_t)(end - (bracket ? bracket : host)));
+    char digits[8];
+    uint64_t number;
+
+    if ((host[0] == '[' && !bracket) || (bracket && bracket + 1 != (port ? port : end)) ||
+        port == host)
+        return err_say(err, "'%.*s' is no host: HOST[:PORT] or [ADDR6][:PORT]", (int)n, host);
+    if (!port)
+        return (int)n;
+    if (port + 1 == end)
+        return (int)(port - host);
+    if ((size_t)(end - port) > sizeof digits)
+        return err_say(err, "'%.*s' is no port", (int)(end - port - 1), port + 1);
+    memcpy(digits, port + 1, (size_t)(end - port - 1));
+    digits[end - port - 1] = '\0';
+    if (text_count(digits, 1, UINT16_MAX, &number, NULL) < 0)
+        return err_say(err, "'%.*s': '%s' is no port", (int)n, host, digits);
+    return (int)n;
+}
+
 static int monitor_spec_url(const char *text, struct monitor_spec *spec, struct err *err)
 {
     const char *host = strstr(text, "://") + 3;
     size_t n_host = strcspn(host, "/?#");
     const char *query = strchr(host, '?');
+    int n_said;
 
     /* Not quoted here: what is wrong with it may be that it has a password. */
     if (memchr(host, '@', n_host) || (strchr(host, '@') && !query))
@@ -46,19 +77,23 @@ static int monitor_spec_url(const char *text, struct monitor_spec *spec, struct 
             return err_say(err, "a URL has no blanks");
     if (strchr(host, '#') || (query && !monitor_spec_query(query + 1)))
         return err_say(err, "of a query only ?collect[]=NAME&collect[]=NAME is taken");
-    if (!text_copy(spec->url, sizeof spec->url, text))
+    n_said = monitor_spec_authority(host, n_host, err);
+    if (n_said < 0)
+        return n_said;
+    if (snprintf(spec->url, sizeof spec->url, "%.*s%s", (int)(host - text) + n_said, text,
+                 host + n_host) >= (int)sizeof spec->url)
         return err_say(err, "a URL has at most %zu bytes", sizeof spec->url - 1);
     /* An address alone is a node exporter's, whose page of numbers is always the same. */
     if (host[n_host] == '\0' || strcmp(host + n_host, "/") == 0) {
-        size_t used = (size_t)(host - text) + n_host;
+        size_t used = (size_t)(host - text) + (size_t)n_said;
 
         if (snprintf(spec->url + used, sizeof spec->url - used, "/metrics") >=
             (int)(sizeof spec->url - used))
             return err_say(err, "a URL has at most %zu bytes", sizeof spec->url - 1);
     }
     spec->source = NODE_CPU_EXPORTER;
-    memcpy(spec->name, host, n_host);
-    spec->name[n_host] = '\0';
+    memcpy(spec->name, host, (size_t)n_said);
+    spec->name[n_said] = '\0';
     return 0;
 }
 

@@ -66,6 +66,10 @@ static const char *judge_error(int error)
     case EHOSTUNREACH:
     case ENETUNREACH:
         return "it is told so by a firewall or router, or has no route";
+    case ENODEV:
+        return "it has no interface of that name (if=) itself";
+    case EADDRNOTAVAIL:
+        return "it does not have that address (addr=) itself";
     default:
         return "trying it failed";
     }

@@ -67,6 +67,10 @@ failed() {
 
 @test "endpoints that are none: 2" {
     failed 2 "endpoint 'bogus:x' is none of local, netns:NAME, exec:COMMAND" vnperf test local bogus:x
+    # A host as ssh takes it is told how it is written here; and what may be a password is not told again.
+    failed 2 "(a host: ssh://root@h1)" vnperf test local root@h1
+    failed 2 "ssh://[USER@]HOST[:PORT]" vnperf test local root@h1:sesame
+    [[ "$stderr" != *sesame* ]]
     failed 2 "names nothing after its colon" vnperf test local exec:
     failed 2 "needs FROM TO" vnperf test local
     failed 2 "'x' is one argument too many" vnperf test local local x

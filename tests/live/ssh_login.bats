@@ -116,21 +116,57 @@ configure() {
     refused "refuses the login" ssh://10.77.0.1
 }
 
-@test "an ssh-agent's keys; with IdentitiesOnly those of the configuration are tried alone" {
+# agent_with N [KEY…]: an ssh-agent of the client with N keys that no host knows, and those behind them
+agent_with() {
+    local n=$1
+    shift
+    box sh -ec 'rm -f /run/client/agent; eval "$(ssh-agent -a /run/client/agent)" >/dev/null
+        for i in $(seq "$0"); do rm -f /run/client/k*; ssh-keygen -q -t ed25519 -N "" -f /run/client/k; ssh-add -q /run/client/k; done
+        for k; do ssh-add -q "/run/keys/$k"; done' "$n" "$@" 3>&-
+    begin_with=(env SSH_AUTH_SOCK=/run/client/agent "${begin_with[@]}")
+}
+
+@test "an ssh-agent's keys: those of the configuration come first, and with IdentitiesOnly no others" {
     skip_unless_command ssh-agent ssh-add
-    local agent_sock=/run/client/agent
-    box sh -c 'rm -f "$0"; eval "$(ssh-agent -a "$0")"; ssh-add -q /run/keys/user' "$agent_sock" 3>&-
-    begin_with=(env SSH_AUTH_SOCK="$agent_sock" "${begin_with[@]}")
+    agent_with 5 user
+    client cp /run/keys/user.pub /root/.ssh/mine.pub
+    printf 'Host *\n  IdentityFile ~/.ssh/mine\n' | configure
     reached ssh://10.77.0.1
-    # More keys than the host lets try, and the good one in a file.
-    client sh -c 'ssh-add -qD; for i in 1 2 3 4 5; do rm -f /run/client/k*; ssh-keygen -q -t ed25519 -N "" -f /run/client/k; ssh-add -q /run/client/k; done'
+    printf 'Host *\n  IdentityFile ~/.ssh/mine.pub\n' | configure
+    reached ssh://10.77.0.1
+    # The host knows none, and is offered that one alone: five would have ended the connection.
+    client cp /run/keys/other.pub /root/.ssh/mine.pub
+    printf 'Host *\n  IdentityFile ~/.ssh/mine\n  IdentitiesOnly yes\n' | configure
+    refused "refuses the login of root" ssh://10.77.0.1
+    client ssh-add -q /run/keys/other
+    refused "refuses the login of root" ssh://10.77.0.1
+    printf 'Host *\n  IdentityFile ~/.ssh/mine\n  IdentitiesOnly yes\n  IdentityAgent none\n' | configure
+    client cp /run/keys/user.pub /root/.ssh/mine.pub
+    refused "refuses the login of root" ssh://10.77.0.1
+    printf 'Host *\n  IdentityFile ~/.ssh/mine\n  IdentitiesOnly yes\n  IdentityAgent /run/client/agent\n' | configure
+    begin_with=("${begin_with[@]:2}")
+    reached ssh://10.77.0.1
+}
+
+@test "an ssh-agent with more keys than the host lets try: said as soon as the host has said it, and how to mend it" {
+    skip_unless_command ssh-agent ssh-add
+    agent_with 5
     client cp /run/keys/user /root/.ssh/mine
     printf 'Host *\n  IdentityFile ~/.ssh/mine\n' | configure
-    refused "" ssh://10.77.0.1
+    # It used to wait for the 15 s of an answer.
+    begin_with+=(timeout 12)
+    refused "too many tries failed (its MaxAuthTries)" ssh://10.77.0.1
+    [[ "$stderr" = *"in ~/.ssh/config, by IdentityFile with IdentitiesOnly yes"* ]]
     printf 'Host *\n  IdentityFile ~/.ssh/mine\n  IdentitiesOnly yes\n' | configure
     reached ssh://10.77.0.1
-    # The file's public half is here, the other one with the agent.
-    client sh -c 'ssh-add -qD; ssh-add -q /run/keys/user; rm /root/.ssh/mine; cp /run/keys/user.pub /root/.ssh/mine.pub'
+}
+
+@test "an ssh-agent that does not answer is as none" {
+    with user
+    client perl -MIO::Socket::UNIX -e 'unlink $ARGV[0]; $s = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 9) or die; $| = 1; print "up\n"; sleep 600' /run/client/agent \
+        >"$TEST_DIR/agent" 3>&- &
+    wait_for 20 test -s "$TEST_DIR/agent"
+    begin_with=(env SSH_AUTH_SOCK=/run/client/agent "${begin_with[@]}")
     reached ssh://10.77.0.1
 }
 

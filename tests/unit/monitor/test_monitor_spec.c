@@ -31,6 +31,10 @@ static void test_monitors_are_read_as_people_write_them(void **state)
          "[fd00::1]:9100"},
         {"http://h/metrics?collect[]=cpu&collect[]=stat", NODE_CPU_EXPORTER, "", 0,
          "http://h/metrics?collect[]=cpu&collect[]=stat", "h"},
+        /* An empty port is the scheme's own (RFC 3986). */
+        {"http://h:/metrics", NODE_CPU_EXPORTER, "", 0, "http://h/metrics", "h"},
+        {"http://h:", NODE_CPU_EXPORTER, "", 0, "http://h/metrics", "h"},
+        {"https://[fd00::1]:/", NODE_CPU_EXPORTER, "", 0, "https://[fd00::1]/metrics", "[fd00::1]"},
     };
 
     (void)state;
@@ -63,6 +67,15 @@ static void test_what_is_no_monitor_is_refused(void **state)
                                        "file:///x",
                                        "http://",
                                        "http:///metrics",
+                                       "http://:80/metrics",
+                                       "http://h:x/metrics",
+                                       "http://h:0/metrics",
+                                       "http://h:65536/metrics",
+                                       "http://h:123456789/metrics",
+                                       "http://h:80:/metrics",
+                                       "http://fd00::1/metrics",
+                                       "http://[fd00::1/metrics",
+                                       "http://[fd00::1]x:9100/metrics",
                                        "http://h/a b",
                                        "http://h/#x",
                                        "http://h/?token=1",
