@@ -83,20 +83,37 @@ static bool pair_overdue(const struct arrival *a, const struct rec *rec)
 /* What is known of the twins that have the packet's ID and await its point; numbers, 0 none. */
 struct alike {
     uint32_t open, second; /* the oldest two that nothing tells apart */
+    bool near;             /* these were seen at the point right before */
     uint32_t overdue;      /* the oldest of those that should have come long ago */
     unsigned n_overdue;
 };
 
+/* It was seen at the point right before this one, and what was not is lost there more likely than it is here. */
+static bool pair_near(const struct arrival *a, const struct rec *rec)
+{
+    const struct match *m = a->m;
+    unsigned way, k;
+
+    if (m->n == 2)
+        return true;
+    way = count_way(m, rec, a->point);
+    k = way ? m->n - 1 - m->place[a->point] : m->place[a->point];
+    return k > 0 && rec->points >> count_point(m, way, k - 1) & 1;
+}
+
 static void pair_alike(const struct arrival *a, uint32_t number, struct alike *alike)
 {
     const struct rec *rec = match_rec(a->m, number), *open;
+    bool near = pair_near(a, rec);
 
     if (pair_overdue(a, rec)) {
         alike->overdue = alike->overdue ? alike->overdue : number;
         alike->n_overdue++;
-    } else if (!alike->open) {
+    } else if (!alike->open || (near && !alike->near)) {
         alike->open = number;
-    } else {
+        alike->second = 0;
+        alike->near = near;
+    } else if (near == alike->near && !alike->second) {
         open = match_rec(a->m, alike->open);
         /* What TCP sent again in other pieces is told by its length. */
         if (open->first == rec->first && (open->len == rec->len || !(rec->flags & REC_TCP)))
@@ -145,7 +162,7 @@ static enum choice pair_choose(const struct arrival *a, uint32_t leader, uint32_
     struct alike alike = {0};
     unsigned n_open = 0;
 
-    for (unsigned n = 0; number && n < TWINS_LOOKED_AT && !alike.second; n++) {
+    for (unsigned n = 0; number && n < TWINS_LOOKED_AT && !(alike.second && alike.near); n++) {
         const struct rec *rec = match_rec(a->m, number);
         bool same = rec->id == a->id;
 
