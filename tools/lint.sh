@@ -67,7 +67,7 @@ check_cppcheck() {
 }
 
 check_analyzer() {
-    tools/build.sh build-analyzer -Dc_args=-fanalyzer -Dwerror=true -Dtests=disabled -Dagent=native -Dagent_aarch64=disabled
+    tools/build.sh build-analyzer -Dc_args=-fanalyzer -Dwerror=true -Dtests=disabled -Dagent=native -Dagent_aarch64=disabled -Dman=disabled -- vnperf vnperf-agent
 }
 
 all=(format size arrows shell tidy cppcheck analyzer)
