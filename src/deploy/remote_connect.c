@@ -257,7 +257,11 @@ static int remote_connect_once(struct remote_line *line, unsigned shown, struct 
     if (ssh_connect(line->session) == SSH_OK)
         return 0;
     r = !proxy[0] && remote_was_turned_away(line) ? -EAGAIN : -EPROTO;
-    remote_say(err, EPROTO, "speaking SSH with %s: %s", line->host, ssh_get_error(line->session));
+    remote_say(err, EPROTO, "speaking SSH with %s%s: %s", line->host,
+               line->proxy.pid > 0
+                   ? " by way of its ProxyJump or ProxyCommand, which has to reach it"
+                   : "",
+               ssh_get_error(line->session));
     return r;
 }
 

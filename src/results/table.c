@@ -165,14 +165,18 @@ static void table_head(const struct table *t, const json_t *document)
     if (*doc_text(document, "run.description"))
         table_text_wrap("", doc_text(document, "run.description"), t->out);
     if (node) {
-        char kernel[64], cpu[80], cc[24];
+        const unsigned long long n_cpus = doc_count(node, "facts.cpu.usable");
+        char kernel[64], cpu[80], cc[24], cpus[32] = "";
 
         doc_clean(kernel, sizeof kernel, doc_text(node, "facts.system.kernel"));
         doc_clean(cpu, sizeof cpu, doc_text(node, "facts.cpu.model"));
         doc_clean(cc, sizeof cc, doc_text(node, "facts.tcp.congestion_control"));
-        snprintf(text, sizeof text, "kernel %s, %llu CPUs%s%s%s, default congestion control %s",
-                 *kernel ? kernel : "-", (unsigned long long)doc_count(node, "facts.cpu.usable"),
-                 *cpu ? " (" : "", cpu, *cpu ? ")" : "", *cc ? cc : "-");
+        /* What failed early has not all facts. */
+        if (n_cpus)
+            snprintf(cpus, sizeof cpus, ", %llu CPUs", n_cpus);
+        snprintf(text, sizeof text, "kernel %s%s%s%s%s, default congestion control %s",
+                 *kernel ? kernel : "-", cpus, *cpu ? " (" : "", cpu, *cpu ? ")" : "",
+                 *cc ? cc : "-");
         table_text_wrap("", text, t->out);
     }
     if (doc_at(document, "run.repeat.seed")) {

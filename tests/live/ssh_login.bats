@@ -245,6 +245,15 @@ END
     reached ssh://root@nick
 }
 
+@test "an interface that an end does not have is named, and what is not known of the machine is not said to be 0" {
+    with user
+    test_ssh ssh://10.77.0.1 'ssh://10.77.0.1?if=eth9' --rr -t 0.1
+    [ "$status" -eq 4 ]
+    [[ "$stderr" = *"no IPv4 address on eth9"* ]]
+    [[ "$output" = *"kernel "* ]]
+    [[ "$output" != *" 0 CPUs"* ]]
+}
+
 @test "ProxyJump is the only way to a host behind another" {
     with user
     refused "10.79.1.2" ssh://10.79.1.2
@@ -253,6 +262,8 @@ END
     printf 'Host g\n  HostName 10.79.1.2\n  ProxyJump 10.77.0.1:2202,10.77.0.1\n' | configure
     reached ssh://g
     [ -z "$(box pgrep -x ssh)" ]
+    printf 'Host g\n  HostName 10.79.1.2\n  ProxyJump 10.77.0.1:1\n' | configure
+    refused "with 10.79.1.2 by way of its ProxyJump or ProxyCommand" ssh://g
 }
 
 @test "IPv6: an address in brackets, a port, a link-local address with its interface" {
