@@ -337,6 +337,13 @@ nat_up() {
     watched
     same "$(hop pif vif matched)" 100
     grep -q '^nat=0' "$TEST_DIR/out"
+    # One of three stretches translates: most pairs are found with addresses, too.
+    watch --source tcx --nat -1 --protocol 1 "name:$S/w0" "name:$H/pif" "name:$H/t0" "name:$G/t1"
+    ip netns exec "$S" ping -q -c 100 -i 0.002 10.11.0.2 >"$TEST_DIR/ping"
+    watched
+    same "$(hop pif t0 matched)" 100
+    same "$(hop t1 t0 matched)" 100
+    grep -q '^nat=1' "$TEST_DIR/out"
 }
 
 @test "more points than two give each stretch and the whole" {
