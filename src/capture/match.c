@@ -98,7 +98,9 @@ static void match_compact(struct queue *q)
     memmove(q->all, q->all + q->at, (q->n - q->at) * sizeof *q->all);
     q->n -= q->at;
     q->at = 0;
-    memmove(q->payload, q->payload + first, q->n_payload - first);
+    /* Keys alone have none, and no memory for it. */
+    if (q->n_payload > first)
+        memmove(q->payload, q->payload + first, q->n_payload - first);
     q->n_payload -= first;
     for (uint32_t i = 0; i < q->n; i++)
         q->all[i].payload_at -= first;
