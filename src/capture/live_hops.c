@@ -4,6 +4,7 @@
 #include "base/auto.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,12 +32,31 @@ static uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
 /* ---- order ---- */
 
-static uint64_t order_score(const struct live_counts *c, const unsigned *point, bool backward)
+/* Points at which a packet of another one was seen; the others may stand anywhere. */
+static unsigned order_paired(const struct live_counts *c)
 {
+    unsigned paired = 0;
+
+    for (unsigned i = 0; i < c->n_points; i++)
+        for (unsigned k = 0; k < c->n_points; k++)
+            if (gone(c, i, k) > 0)
+                paired |= 1U << i | 1U << k;
+    return paired;
+}
+
+static uint64_t order_score(const struct live_counts *c, const unsigned *point, unsigned paired,
+                            bool backward)
+{
+    unsigned before = UINT_MAX;
     uint64_t sum = 0;
 
-    for (unsigned i = 0; i + 1 < c->n_points; i++)
-        sum += backward ? gone(c, point[i + 1], point[i]) : gone(c, point[i], point[i + 1]);
+    for (unsigned i = 0; i < c->n_points; i++) {
+        if (!(paired >> point[i] & 1))
+            continue;
+        if (before != UINT_MAX)
+            sum += backward ? gone(c, point[i], before) : gone(c, before, point[i]);
+        before = point[i];
+    }
     return sum;
 }
 
@@ -67,13 +87,14 @@ static bool order_next(unsigned *point, unsigned n)
 static void order_learn(const struct live_counts *c, struct order *ret)
 {
     unsigned n = c->n_points, point[LATENCY_MAX_POINTS] = {0}, turned[LATENCY_MAX_POINTS] = {0};
+    unsigned paired = order_paired(c);
     uint64_t best = 0;
 
     ret->counts = c;
     for (unsigned i = 0; i < n; i++)
         point[i] = ret->point[i] = i;
     do {
-        uint64_t score = order_score(c, point, false);
+        uint64_t score = order_score(c, point, paired, false);
 
         if (score > best) {
             best = score;
@@ -82,7 +103,7 @@ static void order_learn(const struct live_counts *c, struct order *ret)
     } while (order_next(point, n));
     /* Where much goes either way, it is the user's order that counts and not which had a few packets more. */
     if (n > 1 && ret->point[0] > ret->point[n - 1] &&
-        order_score(c, ret->point, true) >= best / 10 + 1) {
+        order_score(c, ret->point, paired, true) >= best / 10 + 1) {
         for (unsigned i = 0; i < n; i++)
             turned[i] = ret->point[n - 1 - i];
         memcpy(ret->point, turned, sizeof turned);

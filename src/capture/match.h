@@ -32,6 +32,7 @@ struct match_packet {
     uint16_t points;                /* bit k: point k saw it */
     uint64_t at_ns[HOP_MAX_POINTS]; /* corrected time at each of those */
     bool ambiguous, reordered, merged;
+    bool backward; /* against the order of the points */
     uint8_t n_duplicates;
 };
 

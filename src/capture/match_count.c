@@ -6,8 +6,8 @@
 
 unsigned count_way(const struct match *m, const struct rec *rec, unsigned point)
 {
-    if (m->clocks_apart) {
-        /* Which of two was first is not to be told by their clocks alone. */
+    if (m->clocks_apart || rec->at[point] == rec->at[rec->first]) {
+        /* Which of two was first is not to be told by their clocks alone, nor by stamps that are coarser than the way is long. */
         int way = flow_way(m, rec->flow);
 
         if (way >= 0)
@@ -157,8 +157,8 @@ int count_sight(struct match *m, struct rec *rec, unsigned point)
     unsigned k = way ? last - m->place[point] : m->place[point];
     int r = 0;
 
-    /* The second point tells. */
-    if (!(rec->points & ~(1U << point) & ~(1U << rec->first))) {
+    /* The second point tells, when it has another time. */
+    if ((m->clocks_apart || rec->at[point] != rec->at[rec->first]) && !(rec->points & ~(1U << point) & ~(1U << rec->first))) {
         struct flow_state *state = flow_add(m, rec->flow);
 
         if (state)
@@ -435,7 +435,10 @@ static void count_tell(struct match *m, const struct rec *rec)
                                   .reordered = rec->flags & REC_REORDERED,
                                   .merged = rec->flags & REC_MERGED,
                                   .n_duplicates = rec->n_duplicates};
+    unsigned others = rec->points & ~(1U << rec->first);
 
+    if (others)
+        packet.backward = count_way(m, rec, (unsigned)__builtin_ctz(others)) == 1;
     for (unsigned k = 0; k < m->n; k++)
         if (rec->points >> k & 1)
             packet.at_ns[k] = rec->at[k];

@@ -342,6 +342,7 @@ static bool trial_flow_order(const struct match *m, const struct place *all, siz
     int64_t middle[HOP_MAX_POINTS] = {0};
     uint16_t has = 1;
     struct ballot b = {.votes = n};
+    bool back;
 
     for (size_t i = 0, end; i < n; i = end) {
         for (end = i; end < n && all[end].point == all[i].point;)
@@ -358,7 +359,8 @@ static bool trial_flow_order(const struct match *m, const struct place *all, siz
             b.order[at] = b.order[at - 1];
         b.order[at] = (uint8_t)k;
     }
-    for (unsigned k = 0; b.order[0] > b.order[m->n - 1] && k < m->n / 2; k++) {
+    back = b.order[0] > b.order[m->n - 1];
+    for (unsigned k = 0; back && k < m->n / 2; k++) {
         uint8_t swap = b.order[k];
 
         b.order[k] = b.order[m->n - 1 - k];

@@ -125,6 +125,14 @@ void unpack_free(struct input_unpack *unpack)
     free(unpack);
 }
 
+static int unpack_short(struct err *err)
+{
+    err_say(err, "unpacking it: the packed bytes end too early");
+    if (err)
+        err->code = EBADMSG;
+    return -EBADMSG;
+}
+
 static int unpack_corrupt(struct err *err, const char *packer, const char *what)
 {
     err_say(err, "unpacking it: %s says \"%s\"", packer, what);
@@ -220,7 +228,7 @@ ssize_t unpack_read(struct input_unpack *unpack, int fd, uint8_t *to, size_t roo
         if (r < 0 || unpack->at < unpack->n)
             continue;
         if (unpack->ended)
-            return unpack->inside ? unpack_corrupt(err, "vnperf", "it ends before its end") : 0;
+            return unpack->inside ? unpack_short(err) : 0;
         do
             r = (int)read(fd, unpack->packed, sizeof unpack->packed);
         while (r < 0 && errno == EINTR);

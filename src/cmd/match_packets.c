@@ -46,25 +46,10 @@ static void match_packets_flow(const struct seen_flow *flow, FILE *out)
     match_packets_end(flow, flow->to, flow->to_port, out);
 }
 
-/* The last of the points in their order that saw it came first. */
-static bool match_packets_backward(const struct match_packets *p, const struct match_packet *packet)
-{
-    int first = -1, last = -1;
-
-    for (unsigned i = 0; i < p->n; i++) {
-        if (!(packet->points & 1U << p->order[i]))
-            continue;
-        if (first < 0)
-            first = p->order[i];
-        last = p->order[i];
-    }
-    return first >= 0 && packet->first == last && first != last;
-}
-
 void match_packets_line(void *arg, const struct match_packet *packet)
 {
     struct match_packets *p = arg;
-    bool backward = match_packets_backward(p, packet);
+    bool backward = packet->backward;
     const char *blank = "";
 
     if (p->error)

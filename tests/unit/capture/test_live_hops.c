@@ -79,6 +79,22 @@ static void chain(struct box *box, const unsigned *point, unsigned n_points, boo
             ns);
 }
 
+static void test_a_point_that_sees_nothing_stays_where_it_was_given(void **cookie)
+{
+    struct hops hops = {0};
+    struct box box;
+
+    (void)cookie;
+    box_init(&box, 3);
+    chain(&box, (const unsigned[]){0, 2}, 2, false, 100, (const uint64_t[]){0}, 50);
+    assert_int_equal(live_hops_build(&box.counts, &hops, NULL), 0);
+    assert_int_equal(hops_find(&hops, 0, 2, false)->matched, 100);
+    assert_int_equal(hops_find(&hops, 0, 1, false)->lost, 0);
+    assert_null(hops_find(&hops, 2, 1, false));
+    hops_done(&hops);
+    free(box.pairs);
+}
+
 static void test_both_directions_are_hops_with_their_own_losses(void **cookie)
 {
     static const uint64_t lost_on[] = {10}, lost_back[] = {3};
@@ -251,6 +267,7 @@ static void test_squares_beyond_64_bits_give_the_right_deviation(void **cookie)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_point_that_sees_nothing_stays_where_it_was_given),
         cmocka_unit_test(test_both_directions_are_hops_with_their_own_losses),
         cmocka_unit_test(test_order_of_points_is_learnt),
         cmocka_unit_test(test_packets_on_their_way_are_not_lost),

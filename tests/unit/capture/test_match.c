@@ -365,6 +365,19 @@ static void test_the_order_of_points_is_learnt_or_given(void **state)
         }
         end(s);
     }
+    /* The file of the end is given first: the order turns about, and all of it. */
+    for (unsigned back = 0; back < 2; back++) {
+        struct scene *s = scene(4);
+
+        for (unsigned i = 0; i < 20; i++)
+            for (unsigned k = 0; k < 4; k++)
+                see(s, (unsigned[]){3, 1, 2, 0}[back ? 3 - k : k], i * 100 * US + k * 10 * US,
+                    &(struct spec){TCP, i * 100, 100, 1, 0, back, false});
+        assert_int_equal(run(s), 0);
+        assert_int_equal(back ? hop(s, 1, 3)->matched : hop(s, 3, 1)->matched, 20);
+        assert_int_equal(back ? hop(s, 2, 1)->matched : hop(s, 1, 2)->matched, 20);
+        end(s);
+    }
 }
 
 static void test_one_file_twice_has_no_delay(void **state)

@@ -39,12 +39,50 @@ static void test_points_that_are_handed_in_wait_for_each_other(void **state)
     match_free(m);
 }
 
-static void add(struct match *m, unsigned point, uint64_t ns, uint32_t pos)
+/* Flow 9 is that of the answers to 8. */
+static void add_of(struct match *m, unsigned point, uint64_t ns, uint32_t pos, uint32_t flow)
 {
-    struct seen seen = {
-        .ts_ns = start_ns + ns, .base = 5, .base_nat = 6, .pos = pos, .flow = 8, .len = 10};
+    struct seen seen = {.ts_ns = start_ns + ns,
+                        .base = flow + 5,
+                        .base_nat = flow + 5,
+                        .pos = pos,
+                        .flow = flow,
+                        .len = 10};
 
     assert_int_equal(match_add(m, point, &seen, NULL, 0, NULL), 0);
+}
+
+static void add(struct match *m, unsigned point, uint64_t ns, uint32_t pos)
+{
+    add_of(m, point, ns, pos, 8);
+}
+
+/* Stamps of whole microseconds: half of the answers have one and the same at both points. */
+static void test_coarse_stamps_do_not_turn_packets_about(void **state)
+{
+    struct match_options options = {0};
+    struct match *m = NULL;
+    struct hops hops = {0};
+
+    (void)state;
+    assert_int_equal(match_new(2, &options, &m, NULL), 0);
+    for (uint32_t i = 0; i < 100; i++) {
+        uint64_t ns = i * 100000ULL;
+
+        add(m, 0, ns, i);
+        add(m, 1, ns + 2000, i);
+        add_of(m, 1, ns + 10000, i, 9);
+        add_of(m, 0, ns + 10000 + (i % 2) * 1000ULL, i, 9);
+    }
+    assert_int_equal(match_end(m, NULL, &hops, NULL), 0);
+    assert_int_equal(hops.n_hops, 2);
+    assert_int_equal(hops.hops[0].matched, 100);
+    assert_int_equal(hops.hops[0].delay.min, 2000);
+    assert_int_equal(hops.hops[1].matched, 100);
+    assert_int_equal(hops.hops[1].delay.min, 0);
+    assert_int_equal(hops.hops[1].delay.max, 1000);
+    hops_done(&hops);
+    match_free(m);
 }
 
 /* Both watch for 10 ms. Stamps of two CPUs come in turn, and the last packet of the first point has not come yet. */
@@ -90,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_points_that_are_handed_in_wait_for_each_other),
+        cmocka_unit_test(test_coarse_stamps_do_not_turn_packets_about),
         cmocka_unit_test(test_what_is_on_its_way_when_a_watch_ends_is_no_warning),
     };
 
