@@ -158,7 +158,8 @@ int count_sight(struct match *m, struct rec *rec, unsigned point)
     int r = 0;
 
     /* The second point tells, when it has another time. */
-    if ((m->clocks_apart || rec->at[point] != rec->at[rec->first]) && !(rec->points & ~(1U << point) & ~(1U << rec->first))) {
+    if ((m->clocks_apart || rec->at[point] != rec->at[rec->first]) &&
+        !(rec->points & ~(1U << point) & ~(1U << rec->first))) {
         struct flow_state *state = flow_add(m, rec->flow);
 
         if (state)
