@@ -70,6 +70,7 @@ static void test_a_packet_on_its_way_and_one_on_its_way_back(void **state)
                                          .at_ns = {1000, 1150, 1100}};
     const struct match_packet back = {.flow = &flow6,
                                       .first = 1,
+                                      .backward = true,
                                       .points = 7,
                                       .at_ns = {1000, 600, 900},
                                       .reordered = true,
