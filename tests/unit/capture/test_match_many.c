@@ -13,16 +13,22 @@ static const uint64_t start_ns = 1700000000000000000ULL;
 
 enum { MANY = 1300000, EACH_NS = 1000 };
 
+/* The i-th packet of one flow, as the first point sees it. */
+static struct seen packet(uint32_t i)
+{
+    return (struct seen){.ts_ns = start_ns + (uint64_t)i * EACH_NS,
+                         .base = 5,
+                         .base_nat = 6,
+                         .pos = i,
+                         .flow = 8,
+                         .len = 10};
+}
+
 /* MANY at the first point alone, from the n-th microsecond on. */
 static void add_many(struct match *m, uint32_t n)
 {
     for (uint32_t i = n; i < n + MANY; i++) {
-        struct seen seen = {.ts_ns = start_ns + (uint64_t)i * EACH_NS,
-                            .base = 5,
-                            .base_nat = 6,
-                            .pos = i,
-                            .flow = 8,
-                            .len = 10};
+        struct seen seen = packet(i);
 
         assert_int_equal(match_add(m, 0, &seen, NULL, 0, NULL), 0);
         if (i % 1024 == 0) {
@@ -67,12 +73,7 @@ static void test_of_more_than_a_million_lost_at_first_all_count(void **state)
         assert_int_equal(match_add(m, 1, &seen, NULL, 0, NULL), 0);
     }
     for (uint32_t i = 0; i <= MANY; i++) {
-        seen = (struct seen){.ts_ns = start_ns + (uint64_t)i * EACH_NS,
-                             .base = 5,
-                             .base_nat = 6,
-                             .pos = i,
-                             .flow = 8,
-                             .len = 10};
+        seen = packet(i);
         assert_int_equal(match_add(m, 0, &seen, NULL, 0, NULL), 0);
     }
     seen.ts_ns += 500;
